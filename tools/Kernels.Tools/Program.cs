@@ -1,1 +1,6 @@
-internal static class Program { private static void Main() { } }
+namespace Kernels.Tools;
+
+internal static class Program
+{
+    private static void Main() { }
+}
