@@ -1,0 +1,80 @@
+using ILGPU.Algorithms;
+using ILGPU;
+using ILGPU.Util;
+
+namespace Kernels.DeviceCode.Common;
+
+/// <summary>
+/// Arithmetic on one float or on several at once, so that element-wise mathematics is written once: one float per
+/// item on a device, one SIMD register on the host. Every operation is the binary32 one, element by element.
+/// </summary>
+internal interface ILane<T>
+    where T : struct, ILane<T>
+{
+    static abstract T operator +(T left, T right);
+
+    static abstract T operator +(T left, float right);
+
+    static abstract T operator -(T left, T right);
+
+    static abstract T operator *(T left, T right);
+
+    static abstract T operator *(T left, float right);
+
+    static abstract T operator *(float left, T right);
+
+    static abstract T operator /(T left, T right);
+
+    static abstract T operator /(float left, T right);
+
+    static abstract T Of(float value);
+
+    static abstract T Sqrt(T value);
+
+    static abstract T Abs(T value);
+
+    /// <summary>2^k for integral k in -126 .. 127, by its bits.</summary>
+    static abstract T PowerOfTwo(T k);
+
+    /// <summary>left &gt; right ? yes : no, without a branch; a comparison with NaN is false.</summary>
+    static abstract T IfGreater(T left, T right, T yes, T no);
+
+    /// <summary>condition ? yes : no, the same for all.</summary>
+    static abstract T If(bool condition, T yes, T no);
+}
+
+/// <summary>One float.</summary>
+internal struct Lane : ILane<Lane>
+{
+    public float Value;
+
+    public static Lane operator +(Lane left, Lane right) => Of(left.Value + right.Value);
+
+    public static Lane operator +(Lane left, float right) => Of(left.Value + right);
+
+    public static Lane operator -(Lane left, Lane right) => Of(left.Value - right.Value);
+
+    public static Lane operator *(Lane left, Lane right) => Of(left.Value * right.Value);
+
+    public static Lane operator *(Lane left, float right) => Of(left.Value * right);
+
+    public static Lane operator *(float left, Lane right) => Of(left * right.Value);
+
+    public static Lane operator /(Lane left, Lane right) => Of(left.Value / right.Value);
+
+    public static Lane operator /(float left, Lane right) => Of(left / right.Value);
+
+    public static Lane Of(float value) => new() { Value = value };
+
+    public static Lane Sqrt(Lane value) => Of(XMath.Sqrt(value.Value));
+
+    public static Lane Abs(Lane value) => Of(XMath.Abs(value.Value));
+
+    public static Lane PowerOfTwo(Lane k) => Of(Interop.IntAsFloat((uint)((int)k.Value + 127) << 23));
+
+    public static Lane IfGreater(Lane left, Lane right, Lane yes, Lane no) =>
+        Of(Utilities.Select(left.Value > right.Value, yes.Value, no.Value));
+
+    public static Lane If(bool condition, Lane yes, Lane no) =>
+        Of(Utilities.Select(condition, yes.Value, no.Value));
+}
