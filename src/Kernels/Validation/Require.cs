@@ -1,0 +1,144 @@
+using System.Globalization;
+using System.Runtime.CompilerServices;
+using ILGPU.Runtime;
+using ILGPU.Runtime.OpenCL;
+
+namespace Kernels.Validation;
+
+/// <summary>The checks of every public call. Each names the argument, what was wanted and what was got.</summary>
+internal static class Require
+{
+    internal static void NotNull(
+        [System.Diagnostics.CodeAnalysis.NotNull] object? value,
+        [CallerArgumentExpression(nameof(value))] string? name = null) =>
+        ArgumentNullException.ThrowIfNull(value, name);
+
+    internal static void InRange(
+        double value, double least, double below, [CallerArgumentExpression(nameof(value))] string? name = null)
+    {
+        if (!(value >= least && value < below))
+        {
+            throw OutOfRange(name, value, $"in [{Text(least)}, {Text(below)})");
+        }
+    }
+
+    internal static void NotNegative(double value, [CallerArgumentExpression(nameof(value))] string? name = null)
+    {
+        if (!(value >= 0 && double.IsFinite(value)))
+        {
+            throw OutOfRange(name, value, "finite and not negative");
+        }
+    }
+
+    internal static void Positive(double value, [CallerArgumentExpression(nameof(value))] string? name = null)
+    {
+        if (!(value > 0 && double.IsFinite(value)))
+        {
+            throw OutOfRange(name, value, "finite and positive");
+        }
+    }
+
+    internal static void AtLeast(long value, long least, [CallerArgumentExpression(nameof(value))] string? name = null)
+    {
+        if (value < least)
+        {
+            throw OutOfRange(name, value, $"at least {Text(least)}");
+        }
+    }
+
+    internal static void Defined<TEnum>(TEnum value, [CallerArgumentExpression(nameof(value))] string? name = null)
+        where TEnum : struct, Enum
+    {
+        if (!Enum.IsDefined(value))
+        {
+            throw OutOfRange(name, value, $"one of {string.Join(", ", Enum.GetNames<TEnum>())}");
+        }
+    }
+
+    internal static void Length(
+        long wanted, long got, [CallerArgumentExpression(nameof(got))] string? name = null)
+    {
+        if (wanted != got)
+        {
+            throw new ArgumentException($"The length must be {Text(wanted)}, and is {Text(got)}.", Root(name));
+        }
+    }
+
+    /// <summary>The stream is of this accelerator.</summary>
+    internal static void Stream(
+        Accelerator accelerator,
+        [System.Diagnostics.CodeAnalysis.NotNull] AcceleratorStream? stream,
+        [CallerArgumentExpression(nameof(stream))] string? name = null)
+    {
+        ArgumentNullException.ThrowIfNull(stream, name);
+        ObjectDisposedException.ThrowIf(stream.IsDisposed, stream);
+        if (!ReferenceEquals(stream.Accelerator, accelerator))
+        {
+            throw new ArgumentException(
+                $"The stream must belong to {accelerator.Name}, and belongs to {stream.Accelerator.Name}.", name);
+        }
+    }
+
+    /// <summary>The tensor has this length, lies on this accelerator, is alive, aligned and within reach.</summary>
+    internal static void Tensor(
+        Accelerator accelerator, long length, TensorView view,
+        [CallerArgumentExpression(nameof(view))] string? name = null)
+    {
+        Length(length, view.Length, name);
+        if (view.Length == 0)
+        {
+            return;
+        }
+
+        if (view.Buffer is not { } buffer)
+        {
+            throw new ArgumentException("The view has no buffer.", name);
+        }
+
+        ObjectDisposedException.ThrowIf(buffer.IsDisposed, buffer);
+        if (!ReferenceEquals(buffer.Accelerator, accelerator))
+        {
+            throw new ArgumentException(
+                $"The tensor must lie on {accelerator.Name}, and lies on {buffer.Accelerator.Name}.", name);
+        }
+
+        // A view's start travels as a 32-bit element offset on OpenCL.
+        if (accelerator is CLAccelerator && view.Index > int.MaxValue)
+        {
+            throw new ArgumentException(
+                $"On OpenCL a view must start at most {Text(int.MaxValue)} elements into its buffer, and starts at "
+                + $"{Text(view.Index)}.",
+                name);
+        }
+    }
+
+    /// <summary>Two tensors of one call share no byte.</summary>
+    internal static void Apart(TensorView first, TensorView second, string firstName, string secondName)
+    {
+        if (first.Length == 0 || second.Length == 0 || !ReferenceEquals(first.Buffer, second.Buffer))
+        {
+            return;
+        }
+
+        long firstBegin = first.Index * first.ElementBytes;
+        long secondBegin = second.Index * second.ElementBytes;
+        if (firstBegin < secondBegin + second.Length * second.ElementBytes
+            && secondBegin < firstBegin + first.Length * first.ElementBytes)
+        {
+            throw new ArgumentException(
+                $"{firstName} and {secondName} must not overlap; both use bytes {Text(Math.Max(firstBegin, secondBegin))} "
+                + "on of the same buffer.",
+                secondName);
+        }
+    }
+
+    private static ArgumentOutOfRangeException OutOfRange(string? name, object value, string wanted) =>
+        new(Root(name), value, $"{Leaf(name)} must be {wanted}.");
+
+    /// <summary>The parameter's own name: <c>options</c> of <c>options.Beta1</c>.</summary>
+    private static string? Root(string? name) => name?.Split('.')[0];
+
+    private static string? Leaf(string? name) => name?.Split('.')[^1];
+
+    private static string Text(double value) => value.ToString(CultureInfo.InvariantCulture);
+}
