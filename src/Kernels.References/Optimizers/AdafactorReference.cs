@@ -75,10 +75,12 @@ public sealed class AdafactorReference(
         Bounded rate = size * Bounded.Rounded(relativeStep);
 
         Bounded[] second = SecondMoments(t, g, state);
+        // Twice the rounding, for kernels that compare squares and take the root of the larger.
+        var floor = new Bounded(_epsilon1, 2 * Bounded.Rounded(_epsilon1).Bound);
         var update = new Bounded[p.Length];
         for (int i = 0; i < p.Length; i++)
         {
-            Bounded denominator = Bounded.Max(Bounded.Sqrt(second[i]), Bounded.Rounded(_epsilon1));
+            Bounded denominator = Bounded.Max(Bounded.Sqrt(second[i]), floor);
             update[i] = (maximize ? -g[i] : g[i]) / denominator;
         }
 

@@ -33,9 +33,9 @@ public static class GradientNormReference
     /// <param name="values">The gradients, [n], taken as exact.</param>
     /// <param name="depth">The most additions that one square goes through; by default any order.</param>
     /// <returns>
-    /// The norm. Relative to it: each square carries three roundings (the scaling twice, the square) and those of the
-    /// sum, of which the root halves all; the root and the scaling back add one each. Scaled squares that underflow lose
-    /// at most 2^-126 each of a sum that is at least 1 / 4, if the scale is within a factor of two of the largest.
+    /// The norm. Each square carries five roundings (twice the scale's reciprocal and the scaling, once the square) and
+    /// those of the sum; the root halves them, and the root and the scaling back add one each. Scaled squares that
+    /// underflow are nothing beside a sum of at least 1 / 4, which a scale within a factor of two of the largest gives.
     /// </returns>
     public static Bounded ScaledNorm(ReadOnlySpan<float> values, int? depth = null)
     {
@@ -46,8 +46,10 @@ public static class GradientNormReference
         }
 
         double norm = Math.Sqrt(sum);
-        int roundings = (depth ?? Math.Max(values.Length - 1, 0)) + 3;
-        double relative = Bounded.Gamma(((roundings + 1) / 2) + 3) + (values.Length * 1e-15);
+        double gamma = Bounded.Gamma((depth ?? Math.Max(values.Length - 1, 0)) + 5);
+        // The lower side of the root is the wider one: 1 - sqrt(1 - gamma), without cancellation.
+        double halved = gamma < 1 ? gamma / (1 + Math.Sqrt(1 - gamma)) : double.PositiveInfinity;
+        double relative = halved + (Bounded.Gamma(2) * (1 + halved)) + (values.Length * 1e-15);
         double bound = (norm * relative) + Bounded.LeastSubnormal;
         return new Bounded(norm, norm + bound > float.MaxValue ? double.PositiveInfinity : bound);
     }
