@@ -1,7 +1,7 @@
 namespace Kernels.References;
 
 /// <summary>The counter-based random number generator Philox4x32-10.</summary>
-/// <remarks>Source: Salmon et al. 2011, Parallel random numbers: as easy as 1, 2, 3, section 3.3.</remarks>
+/// <remarks>Source: Salmon et al. 2011, Parallel random numbers: as easy as 1, 2, 3.</remarks>
 public static class PhiloxReference
 {
     private const int Rounds = 10;

@@ -19,8 +19,8 @@ namespace Kernels.References.Optimizers;
 /// <exception cref="ArgumentOutOfRangeException">A coefficient is out of its range.</exception>
 /// <remarks>
 /// Source: Zhuang et al. 2020, arXiv:2010.07468, algorithm 2; all switches and the two places of epsilon as in the
-/// authors' adabelief-pytorch 0.2.1; rectification: Liu et al. 2020, arXiv:1908.03265, algorithm 2, from a length of 5
-/// of the average on.
+/// authors' adabelief-pytorch 0.2.1; rectification: Liu et al. 2020, arXiv:1908.03265, algorithm 2, but from a length
+/// of the average of 5 on, as both authors' codes have it, where the paper says more than 4.
 /// </remarks>
 public sealed class AdaBeliefReference(
     double learningRate = 1e-3,

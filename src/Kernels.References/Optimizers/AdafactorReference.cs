@@ -1,7 +1,7 @@
 namespace Kernels.References.Optimizers;
 
 /// <summary>Adafactor: second moments kept as row and column means, steps relative to the parameters' size.</summary>
-/// <param name="shape">Rows and columns of a matrix, stored row by row; null for a vector, which is not factored.</param>
+/// <param name="shape">Rows and columns of a matrix, stored row by row; null for a vector, not factored.</param>
 /// <param name="learningRate">The largest relative step, at least 0; also scales the decay.</param>
 /// <param name="beta2Decay">The share of the new squares at step t is t to this power; at most 0.</param>
 /// <param name="epsilon1">Least denominator; null for the epsilon of binary32, 2^-23.</param>
@@ -42,7 +42,7 @@ public sealed class AdafactorReference(
         ? d
         : throw new ArgumentOutOfRangeException(nameof(d), d, "Must be at least 1.");
 
-    /// <summary>The most additions that one square goes through in the kernel's reductions; by default any order.</summary>
+    /// <summary>The most additions one square goes through in the kernel's reductions; by default any order.</summary>
     public int? ReductionDepth { get; init; }
 
     /// <inheritdoc/>

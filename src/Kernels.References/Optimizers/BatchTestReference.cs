@@ -21,7 +21,7 @@ public enum BatchTestKind
 
 /// <summary>Adaptive batch sizes from the gradients of the samples of a batch.</summary>
 /// <remarks>
-/// Source: Lau, Liu and Kolar 2024, arXiv:2402.11215, section 3, after Byrd et al. 2012 (norm test) and Bollapragada,
+/// Source: Lau, Liu and Kolar 2024, arXiv:2402.11215, after Byrd et al. 2012 (norm test) and Bollapragada,
 /// Byrd and Nocedal 2018, arXiv:1710.11258 (augmented inner product test). Variances divide by the number of samples
 /// less one. Inner products and projections are those of the whole gradient: the authors' code takes them tensor by
 /// tensor, which is a different quantity. The bound is that of two passes, means first, then deviations.

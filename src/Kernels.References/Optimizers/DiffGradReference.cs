@@ -13,8 +13,8 @@ namespace Kernels.References.Optimizers;
 /// <param name="maximize">Whether the objective grows along the step; the previous gradient is stored negated.</param>
 /// <exception cref="ArgumentOutOfRangeException">A coefficient is out of its range.</exception>
 /// <remarks>
-/// Source: Dubey et al. 2020, arXiv:1909.11015, equations 8 to 13, as in the authors' second version, which keeps a copy
-/// of the previous gradient (0 before the first step). Decoupled decay and AMSGrad are ours; the maximum is taken of
+/// Source: Dubey et al. 2020, arXiv:1909.11015, as in the authors' second version (diffGrad_v2), which keeps a copy
+/// of the previous gradient, 0 before the first step. Decoupled decay and AMSGrad are ours; the maximum is taken of
 /// the stored second moment.
 /// </remarks>
 public sealed class DiffGradReference(

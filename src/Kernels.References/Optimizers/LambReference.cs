@@ -27,7 +27,7 @@ public sealed class LambReference(
     private readonly double _epsilon = Check.NotNegative(epsilon);
     private readonly double _weightDecay = Check.NotNegative(weightDecay);
 
-    /// <summary>The most additions that one square goes through in the kernel's reductions; by default any order.</summary>
+    /// <summary>The most additions one square goes through in the kernel's reductions; by default any order.</summary>
     public int? ReductionDepth { get; init; }
 
     /// <inheritdoc/>

@@ -96,6 +96,30 @@ public class NumberReferenceTests
     }
 
     [Fact]
+    public void Stored_numbers_stay_within_the_bound()
+    {
+        var random = new Random(3);
+        foreach (float value in Floats().Where(float.IsFinite))
+        {
+            ushort noise = (ushort)random.Next(65536);
+            // A number computed with an error of at most a thousandth.
+            var computed = new Bounded(value * (1 + (1e-3 * random.NextDouble())), Math.Abs(value) * 1e-3);
+            Assert.True(NarrowingReference.StoredAsBFloat16(computed).Admits(
+                NarrowingReference.FromBFloat16(NarrowingReference.ToBFloat16(value))));
+            Assert.True(NarrowingReference.StoredAsBFloat16(computed, stochastic: true).Admits(
+                NarrowingReference.FromBFloat16(NarrowingReference.ToBFloat16(value, noise))));
+            Assert.True(NarrowingReference.StoredAsFloat16(computed).Admits(
+                NarrowingReference.FromFloat16(NarrowingReference.ToFloat16(value))));
+            Assert.True(NarrowingReference.StoredAsFloat16(computed, stochastic: true).Admits(
+                NarrowingReference.FromFloat16(NarrowingReference.ToFloat16(value, noise))));
+        }
+
+        Assert.Equal(1 / 256.0, NarrowingReference.StoredAsBFloat16((Bounded)1).Bound);
+        Assert.Equal(1 / 1024.0, NarrowingReference.StoredAsFloat16((Bounded)1, stochastic: true).Bound);
+        Assert.False(NarrowingReference.StoredAsFloat16((Bounded)65510).IsInDomain);
+    }
+
+    [Fact]
     public void Narrowing_keeps_nan()
     {
         Assert.True(float.IsNaN(NarrowingReference.FromBFloat16(NarrowingReference.ToBFloat16(float.NaN))));

@@ -362,8 +362,11 @@ public class OptimizerBoundTests
 
     private static Bounded[] Exact(float[] values) => Array.ConvertAll(values, x => Bounded.FromDouble(x));
 
-    private static float[] Floats(Random random, double scale) => [.. Enumerable.Range(0, N).Select(_ =>
-        random.Next(10) == 0 ? 0 : (float)Math.Pow(2, scale + (8 * random.NextDouble())) * (random.Next(2) == 0 ? 1 : -1))];
+    private static float[] Floats(Random random, double scale) =>
+        [.. Enumerable.Range(0, N).Select(_ => random.Next(10) == 0 ? 0 : LogUniform(random, scale))];
+
+    private static float LogUniform(Random random, double scale) =>
+        (float)Math.Pow(2, scale + (8 * random.NextDouble())) * (random.Next(2) == 0 ? 1 : -1);
 
     private sealed record Arithmetic(bool Fused)
     {
