@@ -63,7 +63,7 @@ internal struct RmsPropCenteredRule : IUpdateRule
 }
 
 /// <summary>Centered RMSProp with momentum, one element: 36 bytes in F32.</summary>
-/// <remarks>State: A square average, B gradient average, C momentum buffer.</remarks>
+/// <remarks>State: A square average, B momentum buffer, C gradient average.</remarks>
 internal struct RmsPropCenteredMomentumRule : IUpdateRule
 {
     public RmsPropScalars Scalars;
@@ -75,10 +75,10 @@ internal struct RmsPropCenteredMomentumRule : IUpdateRule
     {
         g = Scalars.Decay.Gradient(e.P, g);
         e.A = Scalars.Square(e.A, g);
-        e.B = Scalars.Mean(e.B, g);
-        T root = RmsPropScalars.CenteredRoot(e.A, e.B);
-        e.C = Scalars.Momentum * e.C + g / (root + Scalars.Epsilon);
-        e.P = Scalars.Decay.Parameter(e.P) - Scalars.LearningRate * e.C;
+        e.C = Scalars.Mean(e.C, g);
+        T root = RmsPropScalars.CenteredRoot(e.A, e.C);
+        e.B = Scalars.Momentum * e.B + g / (root + Scalars.Epsilon);
+        e.P = Scalars.Decay.Parameter(e.P) - Scalars.LearningRate * e.B;
         return e;
     }
 }

@@ -1,0 +1,335 @@
+using System.Collections.Concurrent;
+using ILGPU;
+using ILGPU.Runtime;
+using ILGPU.Runtime.OpenCL;
+using Kernels.DeviceCode.Optimizers;
+using Kernels.DeviceCode.Storage;
+using Kernels.Host;
+using Kernels.Launching;
+
+namespace Kernels.Optimizers;
+
+/// <summary>An element-wise optimizer loaded on an accelerator; arguments are checked by the caller.</summary>
+internal abstract class Updater(Accelerator accelerator)
+{
+    internal Accelerator Accelerator { get; } = accelerator;
+
+    internal DeviceFacts Facts { get; } = DeviceFacts.Of(accelerator);
+
+    /// <summary>One step with one set of options for all elements.</summary>
+    internal void Step(AcceleratorStream stream, in UpdateCall call, ElementwiseOptions options) =>
+        Step(stream, call, options, LinearPlan.WalkFor(Facts, IsAligned(call)));
+
+    /// <summary>One step in a given walk.</summary>
+    internal abstract void Step(
+        AcceleratorStream stream, in UpdateCall call, ElementwiseOptions options, LinearWalk walk);
+
+    /// <summary>A table for steps whose blocks have different options.</summary>
+    internal abstract UpdateTable CreateTable(Chunk[] chunks, int rules);
+
+    /// <summary>Whether all tensors allow accesses of four elements.</summary>
+    private bool IsAligned(in UpdateCall call) =>
+        IsAligned(call.P) && IsAligned(call.G) && IsAligned(call.A) && IsAligned(call.B) && IsAligned(call.C)
+        && IsAligned(call.Extras.Average) && IsAligned(call.Extras.Copy);
+
+    private bool IsAligned(TensorView view)
+    {
+        if (view.Buffer is not { } buffer)
+        {
+            return true;
+        }
+
+        // An OpenCL buffer is a handle; its memory starts at a multiple of 128 bytes.
+        long start = Accelerator is CLAccelerator ? 0 : buffer.NativePtr;
+        return (start + view.Index * view.ElementBytes) % (4 * view.ElementBytes) == 0;
+    }
+}
+
+/// <summary>Steps of an arena whose blocks have different options.</summary>
+internal abstract class UpdateTable : IDisposable
+{
+    /// <summary>One step; options[i] are those of rule i.</summary>
+    internal abstract void Step(
+        AcceleratorStream stream, in UpdateCall call, ReadOnlySpan<ElementwiseOptions> options,
+        ReadOnlySpan<int> steps, LinearWalk walk);
+
+    public abstract void Dispose();
+}
+
+/// <summary>The updater of one rule.</summary>
+internal sealed class Updater<TRule>(Accelerator accelerator, Func<ElementwiseOptions, int, TRule> fold)
+    : Updater(accelerator)
+    where TRule : unmanaged, IUpdateRule
+{
+    private readonly ConcurrentDictionary<Type, object> _loaded = new();
+
+    internal override void Step(
+        AcceleratorStream stream, in UpdateCall call, ElementwiseOptions options, LinearWalk walk)
+    {
+        TRule rule = fold(options, call.Step);
+        if (walk == LinearWalk.Host)
+        {
+            HostUpdate.Run(call, rule, Facts.Cores);
+        }
+        else
+        {
+            Dispatch(call, new WholeLaunch(this, stream, rule, call.P.Length, walk));
+        }
+    }
+
+    internal override UpdateTable CreateTable(Chunk[] chunks, int rules) => new Table(this, chunks, rules);
+
+    private static void Dispatch<TLaunch>(in UpdateCall call, TLaunch launch)
+        where TLaunch : struct, ILaunch
+    {
+        switch (call.P.Storage)
+        {
+            case Storage.F32:
+                DispatchGradient(call, new F32(call.P.As<float>()), launch);
+                break;
+            case Storage.F16:
+                DispatchGradient(call, new F16(call.P.As<ushort>()), launch);
+                break;
+            case Storage.BF16 when call.Extras.StochasticRounding:
+                DispatchGradient(call, Stochastic(call, call.P), launch);
+                break;
+            default:
+                DispatchGradient(call, new BF16(call.P.As<ushort>()), launch);
+                break;
+        }
+    }
+
+    private static void DispatchGradient<TParam, TLaunch>(in UpdateCall call, TParam p, TLaunch launch)
+        where TParam : struct, IStorage
+        where TLaunch : struct, ILaunch
+    {
+        switch (call.G.Storage)
+        {
+            case Storage.F32:
+                DispatchCopy(call, Tensors(call, p, new F32(call.G.As<float>())), launch);
+                break;
+            case Storage.F16:
+                DispatchCopy(call, Tensors(call, p, new F16(call.G.As<ushort>())), launch);
+                break;
+            default:
+                DispatchCopy(call, Tensors(call, p, new BF16(call.G.As<ushort>())), launch);
+                break;
+        }
+    }
+
+    private static void DispatchCopy<TParam, TGrad, TLaunch>(
+        in UpdateCall call, UpdateTensors<TParam, TGrad> t, TLaunch launch)
+        where TParam : struct, IStorage
+        where TGrad : struct, IStorage
+        where TLaunch : struct, ILaunch
+    {
+        TensorView copy = call.Extras.Copy;
+        if (copy.IsEmpty)
+        {
+            DispatchAverage(call, t, default(NoExtras), launch);
+        }
+        else if (copy.Storage == Storage.F16)
+        {
+            DispatchAverage(call, t, new Copied<F16>(new F16(copy.As<ushort>())), launch);
+        }
+        else if (call.Extras.StochasticRounding)
+        {
+            DispatchAverage(call, t, new Copied<StochasticBF16>(Stochastic(call, copy)), launch);
+        }
+        else
+        {
+            DispatchAverage(call, t, new Copied<BF16>(new BF16(copy.As<ushort>())), launch);
+        }
+    }
+
+    private static void DispatchAverage<TParam, TGrad, TExtras, TLaunch>(
+        in UpdateCall call, UpdateTensors<TParam, TGrad> t, TExtras extras, TLaunch launch)
+        where TParam : struct, IStorage
+        where TGrad : struct, IStorage
+        where TExtras : struct, IExtras
+        where TLaunch : struct, ILaunch
+    {
+        if (call.Extras.Average.IsValid)
+        {
+            DispatchControl(
+                call, t, new Averaged<TExtras>(call.Extras.Average, (float)call.Extras.AverageRate, extras), launch);
+        }
+        else
+        {
+            DispatchControl(call, t, extras, launch);
+        }
+    }
+
+    private static void DispatchControl<TParam, TGrad, TExtras, TLaunch>(
+        in UpdateCall call, UpdateTensors<TParam, TGrad> t, TExtras extras, TLaunch launch)
+        where TParam : struct, IStorage
+        where TGrad : struct, IStorage
+        where TExtras : struct, IExtras
+        where TLaunch : struct, ILaunch
+    {
+        if (call.Extras.Control.IsValid)
+        {
+            launch.Run(t, new Controlled<TExtras>(call.Control, extras));
+        }
+        else
+        {
+            launch.Run(t, extras);
+        }
+    }
+
+    private static UpdateTensors<TParam, TGrad> Tensors<TParam, TGrad>(in UpdateCall call, TParam p, TGrad g)
+        where TParam : struct, IStorage
+        where TGrad : struct, IStorage => new()
+        {
+            P = p,
+            G = g,
+            A = call.A,
+            B = call.B,
+            C = call.C,
+            GradientFactor = call.GradientFactor,
+        };
+
+    private static StochasticBF16 Stochastic(in UpdateCall call, TensorView view) =>
+        new(view.As<ushort>(), call.Seed0, call.Seed1, (uint)call.Step, call.Extras.FirstElement / 4);
+
+    private Loaded<TParam, TGrad, TExtras> Load<TParam, TGrad, TExtras>()
+        where TParam : struct, IStorage
+        where TGrad : struct, IStorage
+        where TExtras : struct, IExtras =>
+        (Loaded<TParam, TGrad, TExtras>)_loaded.GetOrAdd(
+            typeof(Loaded<TParam, TGrad, TExtras>),
+            static (_, accelerator) => new Loaded<TParam, TGrad, TExtras>(accelerator),
+            Accelerator);
+
+    /// <summary>A launch once the types of its tensors are known.</summary>
+    private interface ILaunch
+    {
+        void Run<TParam, TGrad, TExtras>(UpdateTensors<TParam, TGrad> t, TExtras extras)
+            where TParam : struct, IStorage
+            where TGrad : struct, IStorage
+            where TExtras : struct, IExtras;
+    }
+
+    private readonly struct WholeLaunch(
+        Updater<TRule> updater, AcceleratorStream stream, TRule rule, long length, LinearWalk walk) : ILaunch
+    {
+        public void Run<TParam, TGrad, TExtras>(UpdateTensors<TParam, TGrad> t, TExtras extras)
+            where TParam : struct, IStorage
+            where TGrad : struct, IStorage
+            where TExtras : struct, IExtras
+        {
+            Loaded<TParam, TGrad, TExtras> kernels = updater.Load<TParam, TGrad, TExtras>();
+            lock (kernels)
+            {
+                LinearPlan plan = LinearPlan.For(updater.Facts, length, walk);
+                while (plan.TryNext(out LinearLaunch launch))
+                {
+                    (launch.Walk == LinearWalk.Packets ? kernels.Packets : kernels.Elements)(
+                        stream, (launch.Groups, launch.GroupSize), t, extras, rule, launch.First);
+                }
+            }
+        }
+    }
+
+    private readonly struct BlockLaunch(
+        Updater<TRule> updater, AcceleratorStream stream, ArrayView<TRule> rules, ArrayView<Chunk> chunks,
+        LinearWalk walk) : ILaunch
+    {
+        public void Run<TParam, TGrad, TExtras>(UpdateTensors<TParam, TGrad> t, TExtras extras)
+            where TParam : struct, IStorage
+            where TGrad : struct, IStorage
+            where TExtras : struct, IExtras
+        {
+            bool packets = walk == LinearWalk.Packets;
+            int size = packets ? Update.BlockLength / 4 : Update.BlockLength;
+            Loaded<TParam, TGrad, TExtras> kernels = updater.Load<TParam, TGrad, TExtras>();
+            lock (kernels)
+            {
+                (packets ? kernels.BlockPackets : kernels.BlockElements)(
+                    stream, ((int)chunks.Length, size), t, extras, rules, chunks);
+            }
+        }
+    }
+
+    /// <summary>
+    /// The kernels of one combination of storages and extras, each compiled at its first launch. Launches hold its
+    /// lock: ILGPU sets an OpenCL kernel's arguments on the shared kernel, and two threads must not do so at once.
+    /// </summary>
+    private sealed class Loaded<TParam, TGrad, TExtras>(Accelerator accelerator)
+        where TParam : struct, IStorage
+        where TGrad : struct, IStorage
+        where TExtras : struct, IExtras
+    {
+        internal Action<AcceleratorStream, KernelConfig, UpdateTensors<TParam, TGrad>, TExtras, TRule, long> Elements =>
+            field ??= accelerator.LoadKernel<UpdateTensors<TParam, TGrad>, TExtras, TRule, long>(
+                Update.Elements<TRule, TParam, TGrad, TExtras>);
+
+        internal Action<AcceleratorStream, KernelConfig, UpdateTensors<TParam, TGrad>, TExtras, TRule, long> Packets =>
+            field ??= accelerator.LoadKernel<UpdateTensors<TParam, TGrad>, TExtras, TRule, long>(
+                Update.Packets<TRule, TParam, TGrad, TExtras>);
+
+        internal Action<AcceleratorStream, KernelConfig, UpdateTensors<TParam, TGrad>, TExtras, ArrayView<TRule>,
+            ArrayView<Chunk>> BlockElements =>
+            field ??= accelerator.LoadKernel<UpdateTensors<TParam, TGrad>, TExtras, ArrayView<TRule>, ArrayView<Chunk>>(
+                Update.BlockElements<TRule, TParam, TGrad, TExtras>);
+
+        internal Action<AcceleratorStream, KernelConfig, UpdateTensors<TParam, TGrad>, TExtras, ArrayView<TRule>,
+            ArrayView<Chunk>> BlockPackets =>
+            field ??= accelerator.LoadKernel<UpdateTensors<TParam, TGrad>, TExtras, ArrayView<TRule>, ArrayView<Chunk>>(
+                Update.BlockPackets<TRule, TParam, TGrad, TExtras>);
+    }
+
+    /// <summary>Rules and chunks of an arena, on the host and on the device.</summary>
+    private sealed class Table : UpdateTable
+    {
+        private readonly Updater<TRule> _updater;
+        private readonly Chunk[] _chunks;
+        private readonly TRule[] _rules;
+        private readonly MemoryBuffer1D<Chunk, Stride1D.Dense>? _deviceChunks;
+        private readonly MemoryBuffer1D<TRule, Stride1D.Dense>? _deviceRules;
+
+        internal Table(Updater<TRule> updater, Chunk[] chunks, int rules)
+        {
+            _updater = updater;
+            _chunks = chunks;
+            _rules = new TRule[rules];
+            if (chunks.Length > 0)
+            {
+                _deviceChunks = updater.Accelerator.Allocate1D(chunks);
+                _deviceRules = updater.Accelerator.Allocate1D<TRule>(rules);
+            }
+        }
+
+        internal override void Step(
+            AcceleratorStream stream, in UpdateCall call, ReadOnlySpan<ElementwiseOptions> options,
+            ReadOnlySpan<int> steps, LinearWalk walk)
+        {
+            if (_chunks.Length == 0)
+            {
+                return;
+            }
+
+            for (int i = 0; i < _rules.Length; i++)
+            {
+                _rules[i] = _updater.Fold(options[i], steps[i]);
+            }
+
+            if (walk == LinearWalk.Host)
+            {
+                HostUpdate.Run(call, _rules, _chunks, _updater.Facts.Cores);
+                return;
+            }
+
+            _deviceRules!.View.CopyFromCPU(stream, _rules);
+            Dispatch(call, new BlockLaunch(_updater, stream, _deviceRules.View, _deviceChunks!.View, walk));
+        }
+
+        public override void Dispose()
+        {
+            _deviceChunks?.Dispose();
+            _deviceRules?.Dispose();
+        }
+    }
+
+    private TRule Fold(ElementwiseOptions options, int step) => fold(options, step);
+}
