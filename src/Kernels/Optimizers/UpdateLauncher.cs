@@ -122,7 +122,7 @@ public sealed class UpdateLauncher
         call.B = state.Length > 1 ? state[1] : default;
         call.C = state.Length > 2 ? state[2] : default;
         Require.Apart(p, g, nameof(p), nameof(g));
-        CheckExtras(accelerator, call, state);
+        CheckExtras(accelerator, call, extras, state);
         if (n == 0)
         {
             return;
@@ -138,9 +138,9 @@ public sealed class UpdateLauncher
         }
     }
 
-    private static void CheckExtras(Accelerator accelerator, in UpdateCall call, ReadOnlySpan<ArrayView<float>> state)
+    private static void CheckExtras(
+        Accelerator accelerator, in UpdateCall call, in UpdateExtras extras, ReadOnlySpan<ArrayView<float>> state)
     {
-        UpdateExtras extras = call.Extras;
         long n = call.P.Length;
         TensorView control = extras.Control;
         TensorView average = extras.Average;
