@@ -58,7 +58,7 @@ internal static class HostUpdate
             CopyStorage = call.Extras.Copy.Storage,
             Stochastic = call.Extras.StochasticRounding,
             Random = new StochasticBF16(
-                default, call.Seed0, call.Seed1, (uint)call.Step, call.Extras.FirstElement / 4),
+                default, call.Seed0, call.Seed1, call.RandomStep, call.Extras.FirstElement / 4),
             AverageRate = (float)call.Extras.AverageRate,
             Factor = call.GradientFactor,
         };

@@ -47,6 +47,7 @@ internal struct UpdateCall
     internal ArrayView<float> C;
     internal float GradientFactor;
     internal int Step;
+    internal uint RandomStep;
     internal UpdateExtras Extras;
 
     internal readonly uint Seed0 => (uint)Extras.Seed;

@@ -105,6 +105,7 @@ public sealed class UpdateLauncher
             G = g,
             GradientFactor = options.Maximize ? -1f : 1f,
             Step = step,
+            RandomStep = (uint)step,
             Extras = extras,
         };
         for (int i = 0; i < state.Length; i++)

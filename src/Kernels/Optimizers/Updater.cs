@@ -190,7 +190,7 @@ internal sealed class Updater<TRule>(Accelerator accelerator, Func<ElementwiseOp
         };
 
     private static StochasticBF16 Stochastic(in UpdateCall call, TensorView view) =>
-        new(view.As<ushort>(), call.Seed0, call.Seed1, (uint)call.Step, call.Extras.FirstElement / 4);
+        new(view.As<ushort>(), call.Seed0, call.Seed1, call.RandomStep, call.Extras.FirstElement / 4);
 
     private Loaded<TParam, TGrad, TExtras> Load<TParam, TGrad, TExtras>()
         where TParam : struct, IStorage

@@ -1,0 +1,61 @@
+using Kernels.Validation;
+
+namespace Kernels.Optimizers;
+
+/// <summary>Which average of the parameters is kept.</summary>
+public enum WeightAveraging
+{
+    /// <summary>None.</summary>
+    None,
+
+    /// <summary>Exponential moving average: average += (1 - decay) * (p - average).</summary>
+    Exponential,
+
+    /// <summary>Arithmetic mean of the parameters after every step (stochastic weight averaging).</summary>
+    Stochastic,
+}
+
+/// <summary>How an optimizer keeps its tensors and what it does in the same pass.</summary>
+public sealed record OptimizerSettings
+{
+    /// <summary>How the parameters are kept.</summary>
+    public Storage Parameters { get; init; } = Storage.F32;
+
+    /// <summary>How the gradients are kept.</summary>
+    public Storage Gradients { get; init; } = Storage.F32;
+
+    /// <summary>
+    /// Keeps an F32 master of the parameters; the parameters in <see cref="Parameters"/> (F16 or BF16) are then a copy
+    /// that every step renews.
+    /// </summary>
+    public bool Master { get; init; }
+
+    /// <summary>Rounds BF16 parameters stochastically.</summary>
+    public bool StochasticRounding { get; init; }
+
+    /// <summary>Key of the random numbers of <see cref="StochasticRounding"/>.</summary>
+    public ulong Seed { get; init; }
+
+    /// <summary>Which average of the parameters is kept.</summary>
+    public WeightAveraging Averaging { get; init; }
+
+    /// <summary>Decay of the exponential average, in [0, 1).</summary>
+    public double AverageDecay { get; init; } = 0.999;
+
+    internal void Validate()
+    {
+        Require.Defined(Parameters);
+        Require.Defined(Gradients);
+        Require.Defined(Averaging);
+        Require.InRange(AverageDecay, 0, 1);
+        if (Master && Parameters == Storage.F32)
+        {
+            throw new ArgumentException("settings: a Master is for Parameters in F16 or BF16.");
+        }
+
+        if (StochasticRounding && Parameters != Storage.BF16)
+        {
+            throw new ArgumentException("settings: StochasticRounding is for Parameters in BF16.");
+        }
+    }
+}

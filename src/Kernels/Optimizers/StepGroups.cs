@@ -1,0 +1,140 @@
+using ILGPU;
+using ILGPU.Runtime;
+using Kernels.DeviceCode.Optimizers;
+using Kernels.Launching;
+
+namespace Kernels.Optimizers;
+
+/// <summary>
+/// How the segments of an arena are stepped until options or the frozen ones change: those with the same options and
+/// step count form a group, and all groups share one launch. Borrowed segments are launched one by one.
+/// </summary>
+internal sealed class StepGroups : IDisposable
+{
+    private readonly Updater _updater;
+    private readonly Arena _arena;
+    private readonly ElementwiseOptions[] _options; // of each group
+    private readonly int[] _groupSteps;
+    private readonly int[] _groupOf;                // of each parameter; -1 is frozen
+    private readonly UpdateTable? _table;           // null: the whole arena is one group
+
+    internal StepGroups(
+        Updater updater, Arena arena, ElementwiseOptions[] options, ReadOnlySpan<bool> frozen, ReadOnlySpan<int> steps)
+    {
+        _updater = updater;
+        _arena = arena;
+        var groups = new Dictionary<(ElementwiseOptions Options, int Step), int>();
+        _groupOf = new int[options.Length];
+        bool whole = true;
+        for (int i = 0; i < options.Length; i++)
+        {
+            if (frozen[i])
+            {
+                _groupOf[i] = -1;
+                whole = false;
+            }
+            else
+            {
+                if (!groups.TryGetValue((options[i], steps[i]), out int group))
+                {
+                    group = groups.Count;
+                    groups.Add((options[i], steps[i]), group);
+                }
+
+                _groupOf[i] = group;
+            }
+
+            whole &= !arena.Parameters[i].IsBorrowed;
+        }
+
+        _options = [.. groups.OrderBy(g => g.Value).Select(g => g.Key.Options)];
+        _groupSteps = [.. groups.OrderBy(g => g.Value).Select(g => g.Key.Step)];
+        if (!whole || groups.Count > 1)
+        {
+            _table = updater.CreateTable(Chunks(), groups.Count);
+        }
+    }
+
+    /// <summary>Takes a step and counts it for every parameter that is not frozen.</summary>
+    internal void Step(AcceleratorStream stream, in UpdateCall call, int[] steps)
+    {
+        for (int g = 0; g < _groupSteps.Length; g++)
+        {
+            _groupSteps[g]++;
+        }
+
+        for (int i = 0; i < steps.Length; i++)
+        {
+            steps[i] += _groupOf[i] < 0 ? 0 : 1;
+        }
+
+        if (_groupSteps.Length == 0)
+        {
+            return;
+        }
+
+        if (_table is null)
+        {
+            UpdateCall whole = call;
+            whole.Step = _groupSteps[0];
+            _updater.Step(stream, whole, _options[0]);
+            return;
+        }
+
+        _table.Step(stream, call, _options, _groupSteps, LinearPlan.WalkFor(_updater.Facts, aligned: true));
+        StepBorrowed(stream, call);
+    }
+
+    public void Dispose() => _table?.Dispose();
+
+    private void StepBorrowed(AcceleratorStream stream, in UpdateCall call)
+    {
+        for (int i = 0; i < _groupOf.Length; i++)
+        {
+            Parameter parameter = _arena.Parameters[i];
+            if (!parameter.IsBorrowed || _groupOf[i] < 0 || parameter.Length == 0)
+            {
+                continue;
+            }
+
+            long first = _arena.Firsts[i];
+            UpdateCall part = call;
+            part.P = parameter.View;
+            part.G = parameter.Gradient;
+            part.A = Part(call.A, first, parameter.Length);
+            part.B = Part(call.B, first, parameter.Length);
+            part.C = Part(call.C, first, parameter.Length);
+            part.Step = _groupSteps[_groupOf[i]];
+            part.Extras = call.Extras with
+            {
+                Average = Part(call.Extras.Average, first, parameter.Length),
+                Copy = call.Extras.Copy.IsEmpty ? default : call.Extras.Copy.Slice(first, parameter.Length),
+                FirstElement = first,
+            };
+            _updater.Step(stream, part, _options[_groupOf[i]]);
+        }
+    }
+
+    private static ArrayView<float> Part(ArrayView<float> view, long first, long length) =>
+        view.IsValid ? view.SubView(first, length) : default;
+
+    private Chunk[] Chunks()
+    {
+        var chunks = new List<Chunk>();
+        for (int i = 0; i < _groupOf.Length; i++)
+        {
+            if (_groupOf[i] < 0 || _arena.Parameters[i].IsBorrowed)
+            {
+                continue;
+            }
+
+            long block = _arena.Firsts[i] / Update.BlockLength;
+            for (long b = 0; b < Arena.Blocks(_arena.Parameters[i].Length); b++)
+            {
+                chunks.Add(new Chunk { Block = (int)(block + b), Rule = _groupOf[i] });
+            }
+        }
+
+        return [.. chunks];
+    }
+}
