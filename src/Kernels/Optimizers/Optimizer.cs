@@ -59,7 +59,7 @@ public sealed class Optimizer : IDisposable
         options.Validate(nameof(options));
         _session = session;
         _settings = settings ?? new OptimizerSettings();
-        _settings.Validate();
+        OptimizerSettings.Validate(_settings);
         Options = options;
         _arena = new Arena(parameters);
         _options = new ElementwiseOptions[parameters.Count];

@@ -42,20 +42,20 @@ public sealed record OptimizerSettings
     /// <summary>Decay of the exponential average, in [0, 1).</summary>
     public double AverageDecay { get; init; } = 0.999;
 
-    internal void Validate()
+    internal static void Validate(OptimizerSettings settings)
     {
-        Require.Defined(Parameters);
-        Require.Defined(Gradients);
-        Require.Defined(Averaging);
-        Require.InRange(AverageDecay, 0, 1);
-        if (Master && Parameters == Storage.F32)
+        Require.Defined(settings.Parameters);
+        Require.Defined(settings.Gradients);
+        Require.Defined(settings.Averaging);
+        Require.InRange(settings.AverageDecay, 0, 1);
+        if (settings.Master && settings.Parameters == Storage.F32)
         {
-            throw new ArgumentException("settings: a Master is for Parameters in F16 or BF16.");
+            throw new ArgumentException("A Master is for Parameters in F16 or BF16.", nameof(settings));
         }
 
-        if (StochasticRounding && Parameters != Storage.BF16)
+        if (settings.StochasticRounding && settings.Parameters != Storage.BF16)
         {
-            throw new ArgumentException("settings: StochasticRounding is for Parameters in BF16.");
+            throw new ArgumentException("StochasticRounding is for Parameters in BF16.", nameof(settings));
         }
     }
 }
