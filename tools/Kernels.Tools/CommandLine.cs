@@ -88,7 +88,7 @@ internal static class CommandLine
             DevicesCommand.Create(output),
             ListCommand.Create(output),
             RunCommand.Create(output),
-            DemoCommand.Create(output, error),
+            DemoCommand.Create(output),
         };
         root.SetAction(_ => CommandLineParser.Parse(root, ["--help"]).Invoke(
             new InvocationConfiguration { Output = output, Error = error }));
