@@ -25,7 +25,7 @@ internal static class LossPicture
             Scatter line = plot.Add.ScatterLine(epochs, losses, palette.GetColor(i % palette.Colors.Length));
             line.LineWidth = 2.5f;
             line.LinePattern = s_patterns[i / palette.Colors.Length % s_patterns.Length];
-            line.LegendText = $"{result.Contestant.Name}  {result.Accuracy:P1}";
+            line.LegendText = $"{result.Contestant.Name}: {result.Accuracy:P1} of the test";
         }
 
         plot.Title($"Handwritten digits, 64-128-10 network, on {device}", size: 20);
@@ -37,6 +37,7 @@ internal static class LossPicture
             IntegerTicksOnly = true,
             LabelFormatter = power => Math.Pow(10, power).ToString("0.######"),
         };
+        plot.Axes.SetLimitsX(0, Math.Max(1, results.Max(r => r.Losses.Count)));
         plot.Axes.Left.TickLabelStyle.FontSize = 14;
         plot.Axes.Bottom.TickLabelStyle.FontSize = 14;
         plot.Grid.MinorLineColor = Colors.Black.WithOpacity(0.06);
