@@ -1,5 +1,4 @@
 using ILGPU;
-using ILGPU.Algorithms;
 using ILGPU.Runtime;
 using ILGPU.Runtime.CPU;
 using Kernels.Devices;
@@ -15,7 +14,7 @@ public static class TestDevices
     private static readonly Lazy<Session> s_session = new(() => Session.Open(
         Environment.GetEnvironmentVariable(DeviceList.Variable) ?? "cpu"));
 
-    private static readonly Lazy<Accelerator>[] s_warps =
+    private static readonly Lazy<CPUAccelerator>[] s_warps =
     [
         new(() => CreateWarp(2)),
         new(() => CreateWarp(32)),
@@ -34,7 +33,7 @@ public static class TestDevices
     /// <summary>A CPU accelerator with warps of that size; one for the whole run.</summary>
     public static Accelerator Warp(int size) => s_warps[Array.IndexOf(WarpSizes, size)].Value;
 
-    private static Accelerator CreateWarp(int size)
+    private static CPUAccelerator CreateWarp(int size)
     {
         // Groups of up to 256 items, so that a block of an arena fits one group.
         Context context = Context.Create(builder => builder
