@@ -26,7 +26,7 @@ internal static class StepControls
 
     /// <summary>Writes the norm of the unscaled gradient and the control of the step.</summary>
     internal static void Write(
-        ScaledSum<Lane> total, float maxNorm, float inverseScale, ArrayView<float> norm, ArrayView<StepControl> control)
+        ScaledSum<NormLane> total, float maxNorm, float inverseScale, ArrayView<float> norm, ArrayView<StepControl> control)
     {
         float root = total.Root().Value;
         // The root may overflow where the unscaled norm does not.

@@ -38,19 +38,24 @@ internal struct Partials
     public ArrayView<float> Sums;
     public ArrayView<float> Sizes;
 
-    public readonly ScaledSum<Lane> Read(long i) => new() { Sum = Lane.Of(Sums[i]), Size = Lane.Of(Sizes[i]) };
+    public readonly ScaledSum<NormLane> Read(long i) => new() { Sum = NormLane.Of(Sums[i]), Size = NormLane.Of(Sizes[i]) };
 
-    public readonly void Write(long i, ScaledSum<Lane> value)
+    public readonly void Write(long i, ScaledSum<NormLane> value)
     {
         Sums[i] = value.Sum.Value;
         Sizes[i] = value.Size.Value;
     }
 
     /// <summary>The sum of the first values, one after the other.</summary>
-    public readonly ScaledSum<Lane> Total(long count)
+    public readonly ScaledSum<NormLane> Total(long count)
     {
-        ScaledSum<Lane> total = ScaledSum<Lane>.Zero;
-        for (long i = 0; i < count; i++)
+        if (count == 0)
+        {
+            return new ScaledSum<NormLane> { Size = NormLane.Of(1f) };
+        }
+
+        ScaledSum<NormLane> total = Read(0);
+        for (long i = 1; i < count; i++)
         {
             total = total.Plus(Read(i));
         }
@@ -66,8 +71,8 @@ internal struct Partials
 /// Storage: elements F32, F16, BF16, arithmetic binary32 in the scaled form of <see cref="ScaledSum{T}"/>.
 /// Traffic: reads every element once; writes and reads an eighth of a byte for each.
 /// Order: fixed by the length alone: the same bits for every launch shape and walk.
-/// Domain: fewer than 2^36 elements; one that is not finite makes the sum not finite, and nothing else does.
-/// Error: gamma(depth + 1) of the sum; depth 14 in a tile, 14 in the first fold, 63 in each other, 64 at the end.
+/// Domain: an element that is not finite makes the sum not finite, and nothing else does.
+/// Error: gamma(depth + 1) of the sum; depth 14 in a tile, 14 in the first fold, 63 in each other, 63 at the end.
 /// </remarks>
 internal static class SumOfSquares
 {
@@ -87,10 +92,10 @@ internal static class SumOfSquares
         long item = first * Items + (long)Grid.IdxX * Group.DimX + Group.IdxX;
         Quad uniform = source.Uniform();
         long k = item / Items * (TileLength / 4) + item % Items;
-        ScaledSum<Lane> x = default;
-        ScaledSum<Lane> y = default;
-        ScaledSum<Lane> z = default;
-        ScaledSum<Lane> w = default;
+        ScaledSum<NormLane> x = default;
+        ScaledSum<NormLane> y = default;
+        ScaledSum<NormLane> z = default;
+        ScaledSum<NormLane> w = default;
         for (int eight = 0; eight < Rows / 8; eight++)
         {
             Quad a = source.ReadPacket(k, uniform);
@@ -114,19 +119,19 @@ internal static class SumOfSquares
             new Quad { X = x.Size.Value, Y = y.Size.Value, Z = z.Size.Value, W = w.Size.Value };
     }
 
-    internal static ScaledSum<Lane> Squares(
+    internal static ScaledSum<NormLane> Squares(
         float a, float b, float c, float d, float e, float f, float g, float h) =>
-        ScaledSum<Lane>.OfSquares(
-            Lane.Of(a), Lane.Of(b), Lane.Of(c), Lane.Of(d), Lane.Of(e), Lane.Of(f), Lane.Of(g), Lane.Of(h));
+        ScaledSum<NormLane>.OfSquares(
+            NormLane.Of(a), NormLane.Of(b), NormLane.Of(c), NormLane.Of(d), NormLane.Of(e), NormLane.Of(f), NormLane.Of(g), NormLane.Of(h));
 
     // The first eight is taken as it is, as in the other walks.
-    private static ScaledSum<Lane> Next(int eight, ScaledSum<Lane> total, ScaledSum<Lane> next)
+    private static ScaledSum<NormLane> Next(int eight, ScaledSum<NormLane> total, ScaledSum<NormLane> next)
     {
-        ScaledSum<Lane> sum = total.Plus(next);
-        return new ScaledSum<Lane>
+        ScaledSum<NormLane> sum = total.Plus(next);
+        return new ScaledSum<NormLane>
         {
-            Sum = Lane.Of(Utilities.Select(eight == 0, next.Sum.Value, sum.Sum.Value)),
-            Size = Lane.Of(Utilities.Select(eight == 0, next.Size.Value, sum.Size.Value)),
+            Sum = NormLane.Of(Utilities.Select(eight == 0, next.Sum.Value, sum.Sum.Value)),
+            Size = NormLane.Of(Utilities.Select(eight == 0, next.Size.Value, sum.Size.Value)),
         };
     }
 }
@@ -146,7 +151,7 @@ internal struct TileWork<TSource> : IBlockWork
     {
         long i = block * SumOfSquares.TileLength + lane;
         // By hand: with an inner loop PoCL does not vectorise across the lanes.
-        ScaledSum<Lane> sum = Eight(i, uniform);
+        ScaledSum<NormLane> sum = Eight(i, uniform);
         sum = sum.Plus(Eight(i + 8 * SumOfSquares.Lanes, uniform));
         sum = sum.Plus(Eight(i + 16 * SumOfSquares.Lanes, uniform));
         sum = sum.Plus(Eight(i + 24 * SumOfSquares.Lanes, uniform));
@@ -157,7 +162,7 @@ internal struct TileWork<TSource> : IBlockWork
         Partials.Write(block * SumOfSquares.Lanes + lane, sum);
     }
 
-    private readonly ScaledSum<Lane> Eight(long i, Quad uniform) => SumOfSquares.Squares(
+    private readonly ScaledSum<NormLane> Eight(long i, Quad uniform) => SumOfSquares.Squares(
         Source.Read(i, uniform),
         Source.Read(i + SumOfSquares.Lanes, uniform),
         Source.Read(i + 2 * SumOfSquares.Lanes, uniform),
@@ -183,7 +188,7 @@ internal struct TileTailWork<TSource> : IBlockWork
     public readonly void Item(long block, int lane, Quad uniform)
     {
         long i = block * SumOfSquares.TileLength + lane;
-        ScaledSum<Lane> sum = Eight(i, uniform);
+        ScaledSum<NormLane> sum = Eight(i, uniform);
         for (int eight = 1; eight < SumOfSquares.Rows / 8; eight++)
         {
             i += 8 * SumOfSquares.Lanes;
@@ -193,7 +198,7 @@ internal struct TileTailWork<TSource> : IBlockWork
         Partials.Write(block * SumOfSquares.Lanes + lane, sum);
     }
 
-    private readonly ScaledSum<Lane> Eight(long i, Quad uniform) => SumOfSquares.Squares(
+    private readonly ScaledSum<NormLane> Eight(long i, Quad uniform) => SumOfSquares.Squares(
         Value(i, uniform),
         Value(i + SumOfSquares.Lanes, uniform),
         Value(i + 2 * SumOfSquares.Lanes, uniform),
@@ -221,7 +226,7 @@ internal struct FoldWork : IItemWork
 
     public readonly void Item(long i, Quad uniform)
     {
-        ScaledSum<Lane> sum = Eight(i);
+        ScaledSum<NormLane> sum = Eight(i);
         sum = sum.Plus(Eight(i + 8 * Outputs));
         sum = sum.Plus(Eight(i + 16 * Outputs));
         sum = sum.Plus(Eight(i + 24 * Outputs));
@@ -231,9 +236,9 @@ internal struct FoldWork : IItemWork
         To.Write(i, sum.Plus(Eight(i + 56 * Outputs)));
     }
 
-    private readonly ScaledSum<Lane> Eight(long i)
+    private readonly ScaledSum<NormLane> Eight(long i)
     {
-        ScaledSum<Lane> sum = From.Read(i);
+        ScaledSum<NormLane> sum = From.Read(i);
         sum = sum.Plus(From.Read(i + Outputs));
         sum = sum.Plus(From.Read(i + 2 * Outputs));
         sum = sum.Plus(From.Read(i + 3 * Outputs));
@@ -256,7 +261,7 @@ internal struct FoldRestWork : IItemWork
 
     public readonly void Item(long i, Quad uniform)
     {
-        ScaledSum<Lane> sum = From.Read(i);
+        ScaledSum<NormLane> sum = From.Read(i);
         for (long j = i + Outputs; j < Inputs; j += Outputs)
         {
             sum = sum.Plus(From.Read(j));

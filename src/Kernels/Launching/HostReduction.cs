@@ -75,7 +75,7 @@ internal static class HostReduction
             for (int lane = 0; lane < SumOfSquares.Lanes; lane += Vector<float>.Count)
             {
                 float* v = values + lane;
-                ScaledSum<HostLane> sum = ScaledSum<HostLane>.OfSquares(
+                ScaledSum<HostNormLane> sum = ScaledSum<HostNormLane>.OfSquares(
                     Load(v),
                     Load(v + SumOfSquares.Lanes),
                     Load(v + 2 * SumOfSquares.Lanes),
@@ -86,7 +86,7 @@ internal static class HostReduction
                     Load(v + 7 * SumOfSquares.Lanes));
                 if (!isFirst)
                 {
-                    var before = new ScaledSum<HostLane> { Sum = Load(sums + lane), Size = Load(sizes + lane) };
+                    var before = new ScaledSum<HostNormLane> { Sum = Load(sums + lane), Size = Load(sizes + lane) };
                     sum = before.Plus(sum);
                 }
 
@@ -95,7 +95,7 @@ internal static class HostReduction
             }
         }
 
-        private static HostLane Load(float* address) => new(Vector.Load(address));
+        private static HostNormLane Load(float* address) => new(Vector.Load(address));
     }
 }
 

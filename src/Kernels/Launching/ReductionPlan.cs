@@ -33,7 +33,7 @@ internal static class ReductionPlan
             depth += SumOfSquares.Fold - 1;
         }
 
-        return depth + (int)count;
+        return depth + (int)count - 1;
     }
 
     /// <summary>The next launch for blocks from <paramref name="first"/> up to <paramref name="end"/>.</summary>

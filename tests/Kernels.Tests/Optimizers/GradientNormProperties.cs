@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using ILGPU;
 using ILGPU.Runtime;
 using ILGPU.Runtime.CPU;
@@ -16,6 +17,8 @@ public sealed class GradientNormProperties
         new(0, 1, 2, 3, 31, 32, 33, 255, 256, 257, 4095, 4096, 4097, 16383, 16384, 16385, 20011, 70001);
 
     private const int TinyLimit = 40_000;
+    private const int MaxLength = 100_000;
+    private static readonly ConcurrentDictionary<(Accelerator, DeviceFacts?), GradientNorm> s_loaded = new();
 
     [Theory]
     [MemberData(nameof(Sizes))]
@@ -102,7 +105,7 @@ public sealed class GradientNormProperties
         float[] bf16Values = Array.ConvertAll(bf16, x => BitConverter.UInt32BitsToSingle((uint)x << 16));
         foreach ((Accelerator accelerator, DeviceFacts facts) in ReductionDevice.Walks(tiny: n < 1000))
         {
-            using var norm = new GradientNorm(accelerator, n, 1, facts);
+            GradientNorm norm = Loaded(accelerator, facts);
             using var result = new Guarded(accelerator, [-1]);
             using var half = new GuardedBits(accelerator, Array.ConvertAll(halves, BitConverter.HalfToUInt16Bits));
             norm.Norm(accelerator.DefaultStream, half.View.Cast<ILGPU.Half>(), result.View);
@@ -124,7 +127,7 @@ public sealed class GradientNormProperties
         float[] all = [.. parts.SelectMany(x => x)];
         Bounded expected = GradientNormReference.ScaledNorm(all);
         Accelerator accelerator = ReductionDevice.Chosen;
-        using var norm = new GradientNorm(accelerator, all.Length, parts.Length);
+        GradientNorm norm = Loaded(accelerator);
         using var result = new Guarded(accelerator, [-1]);
         var seen = new HashSet<float>();
         for (int shift = 0; shift < 3; shift++)
@@ -160,7 +163,7 @@ public sealed class GradientNormProperties
         float[] g = Numbers.LogUniform(5000, seed: 4);
         foreach ((Accelerator accelerator, DeviceFacts facts) in ReductionDevice.Walks(tiny: true))
         {
-            using var norm = new GradientNorm(accelerator, g.Length, 1, facts);
+            GradientNorm norm = Loaded(accelerator, facts);
             using var gradient = new Guarded(accelerator, g);
             using var result = new Guarded(accelerator, [-1]);
             using var control = new Guarded(accelerator, [-1, -1]);
@@ -244,8 +247,8 @@ public sealed class GradientNormProperties
     public void Allocates_nothing_per_call()
     {
         Accelerator accelerator = ReductionDevice.Chosen;
-        using var norm = new GradientNorm(accelerator, 100_000);
-        using var g = accelerator.Allocate1D(Numbers.LogUniform(100_000, seed: 2));
+        GradientNorm norm = Loaded(accelerator);
+        using var g = accelerator.Allocate1D(Numbers.LogUniform(MaxLength, seed: 2));
         using var result = accelerator.Allocate1D<float>(1);
         for (int i = 0; i < 50; i++)
         {
@@ -266,7 +269,7 @@ public sealed class GradientNormProperties
 
     private static float[] Control(Accelerator accelerator, float[] g, double inverseScale)
     {
-        using var norm = new GradientNorm(accelerator, g.Length);
+        GradientNorm norm = Loaded(accelerator);
         using var gradient = new Guarded(accelerator, g);
         using var result = new Guarded(accelerator, [-1]);
         using var control = new Guarded(accelerator, [-1, -1]);
@@ -275,9 +278,13 @@ public sealed class GradientNormProperties
         return control.Read();
     }
 
+    // Loading kernels is what costs most.
+    private static GradientNorm Loaded(Accelerator accelerator, DeviceFacts? facts = null) =>
+        s_loaded.GetOrAdd((accelerator, facts), static key => new GradientNorm(key.Item1, MaxLength, 6, key.Item2));
+
     private static float Norm(Accelerator accelerator, DeviceFacts facts, float[] g)
     {
-        using var norm = new GradientNorm(accelerator, g.Length, 1, facts);
+        GradientNorm norm = Loaded(accelerator, facts);
         using var gradient = new Guarded(accelerator, g);
         using var result = new Guarded(accelerator, [-1]);
         norm.Norm(accelerator.DefaultStream, gradient.View, result.View);

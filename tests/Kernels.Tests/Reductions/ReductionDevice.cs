@@ -32,7 +32,7 @@ internal static class ReductionDevice
         {
             yield return (Chosen, DeviceFacts.Of(Chosen) with { Class = DeviceClass.Gpu });
             yield return (Chosen, DeviceFacts.Of(Chosen) with { Class = DeviceClass.OpenClCpu });
-            yield return (Chosen, DeviceFacts.Of(Chosen) with { Class = DeviceClass.Gpu, MaxGroup = 32, MaxGrid = 5 });
+            yield return (Chosen, DeviceFacts.Of(Chosen) with { Class = DeviceClass.Gpu, MaxGroup = 32, MaxGrid = 20 });
         }
         else if (tiny)
         {
