@@ -17,11 +17,10 @@ internal sealed class Race(Session session, int epochs)
     private const int BatchSize = 64;
     private const int Seed = 20240607;
 
-    // A step is timed over several rounds, fewer where a device takes long; the fastest counts, since anything else
-    // on the machine only slows a round down.
+    // Steps are timed in rounds, long enough for the runtime to compile them well; the fastest round counts, since
+    // anything else on the machine only slows one down.
     private const int RoundSteps = 20;
-    private const int MostRounds = 50;
-    private static readonly TimeSpan s_longEnough = TimeSpan.FromSeconds(0.1);
+    private static readonly TimeSpan s_longEnough = TimeSpan.FromSeconds(0.5);
 
     private readonly (Digits Training, Digits Test) _digits = Digits.Load();
 
@@ -54,13 +53,13 @@ internal sealed class Race(Session session, int epochs)
         return new RaceResult(contestant, losses, accuracy, MeasureStep(trainer));
     }
 
-    // After the training, since these steps spoil the parameters; the training has warmed up.
+    // After the training, since these steps spoil the parameters.
     private double MeasureStep(ITrainer trainer)
     {
         session.Synchronize();
         long start = Stopwatch.GetTimestamp();
         TimeSpan fastest = TimeSpan.MaxValue;
-        for (int round = 0; round < MostRounds && Stopwatch.GetElapsedTime(start) < s_longEnough; round++)
+        do
         {
             long roundStart = Stopwatch.GetTimestamp();
             for (int i = 0; i < RoundSteps; i++)
@@ -72,6 +71,7 @@ internal sealed class Race(Session session, int epochs)
             TimeSpan elapsed = Stopwatch.GetElapsedTime(roundStart);
             fastest = elapsed < fastest ? elapsed : fastest;
         }
+        while (Stopwatch.GetElapsedTime(start) < s_longEnough);
 
         return fastest.TotalMicroseconds / RoundSteps;
     }
