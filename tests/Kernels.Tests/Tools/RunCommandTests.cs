@@ -98,6 +98,24 @@ public sealed class RunCommandTests : IDisposable
         }
     }
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(1000)]
+    public void The_norm_is_within_the_bound_of_the_oracle(int n)
+    {
+        double[] g = Numbers(new Random(n), n);
+        string @case = _folder.Write(
+            "case.json", new JsonObject { ["inputs"] = new JsonObject { ["g"] = Tensor(g, n) } }.ToJsonString());
+
+        JsonElement norm = ToolRun.Of("run", "optimizers/gradnorm", "--case", @case, "--device", ToolRun.Device).Json()
+            .GetProperty("outputs").GetProperty("norm");
+
+        Assert.Equal("[1]", norm.GetProperty("shape").GetRawText());
+        Bounded expected = GradientNormReference.Norm(Array.ConvertAll(g, Bounded.FromDouble));
+        Assert.True(expected.Admits(norm.GetProperty("data")[0].GetSingle()), expected.ToString());
+    }
+
     [Fact]
     public void Numbers_that_are_not_finite_go_in_and_out_as_texts()
     {

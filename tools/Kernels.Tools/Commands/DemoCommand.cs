@@ -84,8 +84,7 @@ internal static class DemoCommand
             .Columns(
                 new TaskDescriptionColumn { Alignment = Justify.Left },
                 new ProgressBarColumn(),
-                new PercentageColumn(),
-                new ElapsedTimeColumn())
+                new PercentageColumn())
             .Start(progress =>
             {
                 (Contestant Contestant, ProgressTask Task)[] tasks =

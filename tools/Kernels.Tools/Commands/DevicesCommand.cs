@@ -74,7 +74,7 @@ internal static class DevicesCommand
                 device.IsGpu ? "GPU" : "CPU",
                 device.MemoryBytes == long.MaxValue ? "host" : Messages.Bytes(device.MemoryBytes),
                 $"{device.Cores}",
-                $"{device.WarpSize}",
+                device.WarpSize > 0 ? $"{device.WarpSize}" : "-",
                 $"{device.MaxGroupSize}",
                 device.SharedBytes >= int.MaxValue ? "host" : Messages.Bytes(device.SharedBytes),
                 WorkOf(device));

@@ -29,31 +29,3 @@ internal sealed class ElementwiseOperation<TOptions>(string name, string summary
         });
     }
 }
-
-/// <summary>What the operations of all optimizers share: parameters, successive gradients, parameters after each.</summary>
-internal static class Steps
-{
-    internal delegate void Step(ReadOnlySpan<float> gradient, Span<float> p);
-
-    internal static IReadOnlyList<TensorSpec> Inputs { get; } =
-    [
-        new TensorSpec("p", ElementType.Float32, ["n"], "The parameters before the first step."),
-        new TensorSpec("g", ElementType.Float32, ["T", "n"], "The gradients of T successive steps."),
-    ];
-
-    internal static IReadOnlyList<TensorSpec> Outputs { get; } =
-        [new TensorSpec("p", ElementType.Float32, ["T", "n"], "The parameters after each step.")];
-
-    internal static void Run(OperationContext context, Step step)
-    {
-        int n = context.Length("n");
-        float[] g = context.Floats("g");
-        var p = new float[g.Length];
-        for (int t = 0; t < context.Length("T"); t++)
-        {
-            step(g.AsSpan(t * n, n), p.AsSpan(t * n, n));
-        }
-
-        context.Output("p", p);
-    }
-}

@@ -25,6 +25,7 @@ internal static class OperationCatalog
         new ElementwiseOperation<LionOptions>("optimizers/lion", "Lion (Chen et al. 2023)."),
         new ElementwiseOperation<AdaBeliefOptions>("optimizers/adabelief", "AdaBelief (Zhuang et al. 2020)."),
         new ElementwiseOperation<DiffGradOptions>("optimizers/diffgrad", "diffGrad (Dubey et al. 2019)."),
+        new GradientNormOperation(),
     ];
 
     /// <summary>The operation of that name.</summary>
