@@ -26,8 +26,9 @@ public sealed class BadCallFixture : IDisposable
         Tensors = [.. Enumerable.Range(0, 6).Select(i => new GuardedTensor(Accelerator, new Draw(i).Floats(16)))];
         Foreign = TestDevices.Warp(2);
         ForeignTensor = new GuardedTensor(Foreign, new float[16]);
-        Disposed = Accelerator.Allocate1D<float>(16);
-        Disposed.Dispose();
+        MemoryBuffer1D<float, Stride1D.Dense> gone = Accelerator.Allocate1D<float>(16);
+        Disposed = gone.View;
+        gone.Dispose();
         Launcher = new UpdateLauncher(Accelerator, new AdamOptions());
         Optimizer = new Optimizer(
             TestDevices.Session, new AdamOptions(), [new Parameter("w", new float[16]), new Parameter("b", new float[4])]);
@@ -59,7 +60,7 @@ public sealed class BadCallFixture : IDisposable
 
     public GuardedTensor ForeignTensor { get; }
 
-    public MemoryBuffer1D<float, Stride1D.Dense> Disposed { get; }
+    public TensorView Disposed { get; }
 
     public UpdateLauncher Launcher { get; }
 
@@ -150,7 +151,7 @@ public sealed partial class BadCallTests
         yield return Bad<ArgumentException>(
             Step, "another's gradient", "g", f => f.Launcher.Step(f.Stream, f.P, f.ForeignTensor.View, [f.M, f.V], 1));
         yield return Bad<ObjectDisposedException>(
-            Step, "disposed gradient", null, f => f.Launcher.Step(f.Stream, f.P, f.Disposed.View, [f.M, f.V], 1));
+            Step, "disposed gradient", null, f => f.Launcher.Step(f.Stream, f.P, f.Disposed, [f.M, f.V], 1));
         yield return Bad<ArgumentException>(
             Step, "overlap", "g", f => f.Launcher.Step(f.Stream, f.P, f.P, [f.M, f.V], 1));
         yield return Bad<ArgumentException>(
