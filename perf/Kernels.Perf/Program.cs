@@ -1,6 +1,13 @@
+using BenchmarkDotNet.Running;
+using Kernels.Perf.Support;
+
 namespace Kernels.Perf;
 
 internal static class Program
 {
-    private static void Main() { }
+    private static void Main(string[] args)
+    {
+        string[] arguments = args.Length == 0 ? ["--filter", "*"] : args;
+        BenchmarkSwitcher.FromAssembly(typeof(Program).Assembly).Run(arguments, new PerfConfig());
+    }
 }
