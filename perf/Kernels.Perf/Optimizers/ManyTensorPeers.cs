@@ -10,8 +10,10 @@ public partial class ManyTensorBenchmarks
     // torch._fused_adamw_ is what PyTorch's AdamW(fused=True) calls; TorchSharp reaches it through TorchScript only.
     private const string Script = """
         def step(p: List[Tensor], g: List[Tensor], m: List[Tensor], v: List[Tensor], x: List[Tensor], t: List[Tensor]) -> int:
-            torch._fused_adamw_(p, g, m, v, x, t, lr=0.001, beta1=0.9, beta2=0.999, weight_decay=0.01, eps=1e-08, amsgrad=False, maximize=False)
+            torch._fused_adamw_(p, g, m, v, x, t, lr=0.001, beta1=0.9, beta2=0.999, weight_decay=0.01, eps=1e-08,
+                                amsgrad=False, maximize=False)
             return 0
+
         """;
 
     private optim.Optimizer _torch = null!;
