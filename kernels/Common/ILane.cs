@@ -38,6 +38,9 @@ internal interface ILane<T>
     /// <summary>2^k for integral k in -126 .. 127, by its bits.</summary>
     static abstract T PowerOfTwo(T k);
 
+    /// <summary>2^k for integral k in -126 .. 127, given k + 1.5 * 2^23: its low bits are k.</summary>
+    static abstract T PowerOfTwoShifted(T shifted);
+
     /// <summary>left &gt; right ? yes : no, without a branch; a comparison with NaN is false.</summary>
     /// <remarks>
     /// A constant must stand on the right: ILGPU 1.5.3 turns <c>0 &gt; x</c> into an unordered <c>x &lt; 0</c>, which
@@ -82,6 +85,9 @@ internal struct Lane : ILane<Lane>
     public static Lane Abs(Lane value) => Of(XMath.Abs(value.Value));
 
     public static Lane PowerOfTwo(Lane k) => Of(Interop.IntAsFloat((uint)((int)k.Value + 127) << 23));
+
+    public static Lane PowerOfTwoShifted(Lane shifted) =>
+        Of(Interop.IntAsFloat((Interop.FloatAsInt(shifted.Value) << 23) + 0x3F800000u));
 
     public static Lane IfGreater(Lane left, Lane right, Lane yes, Lane no) =>
         Of(Utilities.Select(left.Value > right.Value, yes.Value, no.Value));

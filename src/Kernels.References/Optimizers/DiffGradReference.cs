@@ -27,8 +27,8 @@ public sealed class DiffGradReference(
     bool amsgrad = false,
     bool maximize = false) : ElementwiseReference
 {
-    /// <summary>The relative error that a kernel's exponential may have: 2^-22, two units in the last place.</summary>
-    public const double ExpRelativeError = 4 * Bounded.UnitRoundoff;
+    /// <summary>The error that a kernel's exponential, a number in (0, 1], may have: 2^-23.</summary>
+    public const double ExpError = 2 * Bounded.UnitRoundoff;
 
     private readonly double _learningRate = Check.NotNegative(learningRate);
     private readonly double _beta1 = Check.Fraction(beta1);
@@ -47,8 +47,11 @@ public sealed class DiffGradReference(
     /// <summary>The friction coefficient, 1 / (1 + exp(-|change|)).</summary>
     /// <param name="change">The previous gradient less the gradient.</param>
     /// <returns>The coefficient, in [1/2, 1].</returns>
-    public static Bounded Friction(Bounded change) =>
-        (Bounded)1 / (1 + Bounded.Exp(-Bounded.Abs(change), ExpRelativeError));
+    public static Bounded Friction(Bounded change)
+    {
+        Bounded exp = Bounded.Exp(-Bounded.Abs(change), 0);
+        return (Bounded)1 / (1 + new Bounded(exp.Value, exp.Bound + ExpError));
+    }
 
     /// <inheritdoc/>
     protected override Bounded UpdateElement(int t, Bounded p, Bounded g, Span<Bounded> state)

@@ -35,6 +35,9 @@ internal readonly struct HostLane(Vector<float> value) : ILane<HostLane>
     public static HostLane PowerOfTwo(HostLane k) =>
         new(Vector.AsVectorSingle((Vector.ConvertToInt32(k.Value) + new Vector<int>(127)) << 23));
 
+    public static HostLane PowerOfTwoShifted(HostLane shifted) => new(Vector.AsVectorSingle(
+        (Vector.AsVectorUInt32(shifted.Value) << 23) + new Vector<uint>(0x3F800000u)));
+
     public static HostLane IfGreater(HostLane left, HostLane right, HostLane yes, HostLane no) =>
         new(Vector.ConditionalSelect(Vector.GreaterThan(left.Value, right.Value), yes.Value, no.Value));
 

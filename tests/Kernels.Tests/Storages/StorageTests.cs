@@ -93,6 +93,23 @@ public sealed class StorageTests
     }
 
     [Fact]
+    public void The_fading_exponential_is_within_its_absolute_error()
+    {
+        double worst = 0;
+        for (double x = 0; x <= 100; x += 1.0 / 8192)
+        {
+            var argument = (float)x;
+            double error = Math.Abs(Exponential.Fading(Lane.Of(argument)).Value - Math.Exp(-argument));
+            worst = Math.Max(worst, error);
+        }
+
+        Assert.InRange(worst, 0, Math.Pow(2, -23));
+        Assert.Equal(1f, Exponential.Fading(Lane.Of(0f)).Value);
+        Assert.InRange(Exponential.Fading(Lane.Of(float.PositiveInfinity)).Value, 0, 1e-37);
+        Assert.True(float.IsNaN(Exponential.Fading(Lane.Of(float.NaN)).Value));
+    }
+
+    [Fact]
     public void The_exponential_is_within_two_ulp()
     {
         double worst = 0;
