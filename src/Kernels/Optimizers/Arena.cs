@@ -52,6 +52,11 @@ internal sealed class Arena
     /// <summary>Elements before the first borrowed parameter: those the arena keeps parameter and gradient for.</summary>
     internal long OwnedLength { get; }
 
+    /// <summary>A parameter's part of a tensor over the arena.</summary>
+    internal TensorView Segment(TensorView tensor, int parameter) => Parameters[parameter].Length == 0
+        ? default
+        : tensor.Slice(Firsts[parameter], Parameters[parameter].Length);
+
     internal static long Blocks(long length) => (length + Update.BlockLength - 1) / Update.BlockLength;
 
     private static long Place(IReadOnlyList<Parameter> parameters, long[] firsts, bool borrowed, long length)

@@ -1,3 +1,4 @@
+using ILGPU.Runtime;
 using Kernels.DeviceCode.Optimizers;
 
 namespace Kernels.Optimizers;
@@ -12,6 +13,10 @@ public abstract record ElementwiseOptions : OptimizerOptions
 
     /// <summary>The rule these options ask for. Options of one form can follow each other from step to step.</summary>
     internal abstract UpdateForm Form { get; }
+
+    internal override OptimizerEngine CreateEngine(
+        Accelerator accelerator, Arena arena, OptimizerSettings settings) =>
+        new ElementwiseEngine(accelerator, arena, this);
 
     /// <summary>What a state tensor starts with.</summary>
     internal virtual float InitialState(int slot) => 0f;

@@ -24,20 +24,19 @@ public sealed class Optimizer : IDisposable
 {
     private readonly Session _session;
     private readonly Arena _arena;
-    private readonly Updater _updater;
+    private readonly OptimizerEngine _engine;
     private readonly OptimizerSettings _settings;
     private readonly ArenaTensor _p;
     private readonly ArenaTensor _g;
     private readonly ArenaTensor _copy;
     private readonly ArenaTensor _average;
-    private readonly ArenaTensor[] _state;
-    private readonly ElementwiseOptions[] _options;
+    private readonly OptimizerOptions[] _options;
     private readonly bool[] _frozen;
     private readonly int[] _steps;
     private readonly StepGuard? _guard;
     private double _learningRateFactor = 1;
     private int _stepCount;
-    private StepGroups? _groups;
+    private bool _isArranged;
     private bool _isPending; // whether the last step was skipped is known to the device alone
     private bool _disposed;
 
@@ -54,7 +53,7 @@ public sealed class Optimizer : IDisposable
     /// <exception cref="ArgumentOutOfRangeException">An option is out of range.</exception>
     /// <exception cref="ObjectDisposedException">The session is disposed.</exception>
     public Optimizer(
-        Session session, ElementwiseOptions options, IReadOnlyList<Parameter> parameters,
+        Session session, OptimizerOptions options, IReadOnlyList<Parameter> parameters,
         OptimizerSettings? settings = null)
     {
         Require.NotNull(session);
@@ -67,22 +66,33 @@ public sealed class Optimizer : IDisposable
         OptimizerSettings.Validate(_settings);
         Options = options;
         _arena = new Arena(parameters);
-        _options = new ElementwiseOptions[parameters.Count];
+        _options = new OptimizerOptions[parameters.Count];
         _frozen = new bool[parameters.Count];
         _steps = new int[parameters.Count];
         Accelerator accelerator = session.Accelerator;
-        for (int i = 0; i < parameters.Count; i++)
+        foreach (Parameter parameter in parameters)
         {
-            Parameter parameter = parameters[i];
-            _options[i] = Fitting(parameter.Options ?? options, parameter.Name);
-            _frozen[i] = parameter.IsFrozen;
             if (parameter.IsBorrowed)
             {
                 CheckBorrowed(accelerator, parameter);
             }
         }
 
-        _updater = options.Form.Load(accelerator);
+        _engine = options.CreateEngine(accelerator, _arena, _settings);
+        try
+        {
+            for (int i = 0; i < parameters.Count; i++)
+            {
+                _options[i] = Fitting(parameters[i].Options ?? options, parameters[i].Name);
+                _frozen[i] = parameters[i].IsFrozen;
+            }
+        }
+        catch
+        {
+            _engine.Dispose();
+            throw;
+        }
+
         long length = _arena.Length;
         bool master = _settings.Master;
         _p = ArenaTensor.Create(accelerator, _arena.OwnedLength, master ? Storage.F32 : _settings.Parameters);
@@ -90,12 +100,6 @@ public sealed class Optimizer : IDisposable
         _copy = ArenaTensor.Create(accelerator, master ? length : 0, _settings.Parameters);
         _average = ArenaTensor.Create(
             accelerator, _settings.Averaging == WeightAveraging.None ? 0 : length, Storage.F32);
-        _state = new ArenaTensor[options.StateNames.Count];
-        for (int slot = 0; slot < _state.Length; slot++)
-        {
-            _state[slot] = ArenaTensor.Create(accelerator, length, Storage.F32, options.InitialState(slot));
-        }
-
         if (_settings.MaxGradientNorm is not null || _settings.LossScaling is not null)
         {
             _guard = new StepGuard(accelerator, _settings, _arena);
@@ -111,7 +115,7 @@ public sealed class Optimizer : IDisposable
     }
 
     /// <summary>The algorithm, and the options of parameters that have none of their own.</summary>
-    public ElementwiseOptions Options { get; }
+    public OptimizerOptions Options { get; }
 
     /// <summary>The parameters, in the order given.</summary>
     public IReadOnlyList<Parameter> Parameters => _arena.Parameters;
@@ -175,16 +179,13 @@ public sealed class Optimizer : IDisposable
     public void Step()
     {
         Settle();
-        _groups ??= Group();
+        Arrange();
         _stepCount++;
         _guard?.Prepare(_session.Stream, _g.View, _frozen);
         UpdateCall call = new()
         {
             P = _p.View,
             G = _g.View,
-            A = State(0),
-            B = State(1),
-            C = State(2),
             GradientFactor = Options.Maximize ? -1f : 1f,
             RandomStep = (uint)_stepCount,
             Extras = new UpdateExtras
@@ -199,7 +200,7 @@ public sealed class Optimizer : IDisposable
                 Seed = _settings.Seed,
             },
         };
-        _groups.Step(_session.Stream, call, _steps);
+        _engine.Step(_session.Stream, call, _steps);
         _isPending = _guard is not null;
     }
 
@@ -268,22 +269,24 @@ public sealed class Optimizer : IDisposable
 
     /// <summary>A state tensor of a parameter.</summary>
     /// <param name="name">The parameter's name.</param>
-    /// <param name="state">One of the options' <see cref="ElementwiseOptions.StateNames"/>.</param>
-    /// <returns>Its view, [n], F32.</returns>
+    /// <param name="state">Its name, such as <c>exp_avg</c>.</param>
+    /// <returns>Its view, F32; mostly [n].</returns>
     /// <exception cref="ArgumentException">There is no such parameter or state.</exception>
     public TensorView State(string name, string state)
     {
         int i = Index(name);
-        for (int slot = 0; slot < _state.Length; slot++)
+        IReadOnlyList<StateTensor> tensors = [.. _engine.StateOf(i), .. _engine.SharedState];
+        foreach (StateTensor tensor in tensors)
         {
-            if (string.Equals(Options.StateNames[slot], state, StringComparison.Ordinal))
+            if (string.Equals(tensor.State, state, StringComparison.Ordinal))
             {
-                return Segment(_state[slot], i);
+                return tensor.View;
             }
         }
 
         throw new ArgumentException(
-            $"There is no state '{state}'; there is [{string.Join(", ", Options.StateNames)}].", nameof(state));
+            $"There is no state '{state}'; there is [{string.Join(", ", tensors.Select(t => t.State))}].",
+            nameof(state));
     }
 
     /// <summary>Steps this parameter has taken; it takes none while it is frozen.</summary>
@@ -339,7 +342,7 @@ public sealed class Optimizer : IDisposable
     /// <param name="options">Options that ask for the same state.</param>
     /// <exception cref="ArgumentException">There is no such parameter, or the options are of another algorithm.</exception>
     /// <exception cref="ArgumentOutOfRangeException">An option is out of range.</exception>
-    public void SetOptions(string name, ElementwiseOptions options)
+    public void SetOptions(string name, OptimizerOptions options)
     {
         int i = Index(name);
         Require.NotNull(options);
@@ -432,16 +435,12 @@ public sealed class Optimizer : IDisposable
         }
 
         _disposed = true;
-        _groups?.Dispose();
+        _engine.Dispose();
         _guard?.Dispose();
         _p.Dispose();
         _g.Dispose();
         _copy.Dispose();
         _average.Dispose();
-        foreach (ArenaTensor state in _state)
-        {
-            state.Dispose();
-        }
     }
 
     private static T Number<T>(SafeTensorsFile file, string key)
@@ -458,30 +457,32 @@ public sealed class Optimizer : IDisposable
             Parameter parameter = Parameters[i];
             long[] shape = [.. parameter.Shape];
             TensorView view = View(parameter.Name);
-            Add(parameter.Name, view, parameter.Length == 0 ? _p.View.Storage : view.Storage);
-            for (int slot = 0; slot < _state.Length; slot++)
+            Add(parameter.Name, view, parameter.Length == 0 ? _p.View.Storage : view.Storage, shape);
+            foreach (StateTensor state in _engine.StateOf(i))
             {
-                Add($"{parameter.Name}.{Options.StateNames[slot]}", Segment(_state[slot], i), Storage.F32);
+                Add($"{parameter.Name}.{state.State}", state.View, Storage.F32, state.Shape);
             }
 
             if (_settings.Averaging != WeightAveraging.None)
             {
-                Add($"{parameter.Name}.average", Segment(_average, i), Storage.F32);
+                Add($"{parameter.Name}.average", Segment(_average, i), Storage.F32, shape);
             }
 
             entries.Add(new(new SafeTensorInfo($"{parameter.Name}.step", SafeTensorType.I64), default, i));
 
-            void Add(string name, TensorView tensor, Storage storage) =>
-                entries.Add(new(new SafeTensorInfo(name, OptimizerFile.TypeOf(storage), shape), tensor, i));
+            void Add(string name, TensorView tensor, Storage storage, long[] lengths) =>
+                entries.Add(new(new SafeTensorInfo(name, OptimizerFile.TypeOf(storage), lengths), tensor, i));
+        }
+
+        foreach (StateTensor state in _engine.SharedState)
+        {
+            entries.Add(new(new SafeTensorInfo(state.State, SafeTensorType.F32, state.Shape), state.View, 0));
         }
 
         return entries;
     }
 
-    private ILGPU.ArrayView<float> State(int slot) => slot < _state.Length ? _state[slot].View.As<float>() : default;
-
-    private TensorView Segment(ArenaTensor tensor, int i) =>
-        Parameters[i].Length == 0 ? default : tensor.View.Slice(_arena.Firsts[i], Parameters[i].Length);
+    private TensorView Segment(ArenaTensor tensor, int i) => _arena.Segment(tensor.View, i);
 
     private void Set(int i, ReadOnlySpan<float> values)
     {
@@ -509,15 +510,14 @@ public sealed class Optimizer : IDisposable
         return _arena.IndexOf(name);
     }
 
-    private ElementwiseOptions Fitting(OptimizerOptions options, string name)
+    private OptimizerOptions Fitting(OptimizerOptions options, string name)
     {
         options.Validate(nameof(options));
-        return options is ElementwiseOptions fitting && fitting.Form == Options.Form
-            && fitting.Maximize == Options.Maximize
-            ? fitting
+        return _engine.Fits(options) && options.Maximize == Options.Maximize
+            ? options
             : throw new ArgumentException(
-                $"The options of '{name}' must be of the optimizer's algorithm and form ({Options.GetType().Name} with "
-                + $"the state [{string.Join(", ", Options.StateNames)}]), and are {options.GetType().Name}.",
+                $"The options of '{name}' must ask for the algorithm and the state of the optimizer's "
+                + $"{Options.GetType().Name}, and are {options}.",
                 nameof(options));
     }
 
@@ -548,20 +548,24 @@ public sealed class Optimizer : IDisposable
         if (!_guard!.WasTaken(_session.Stream))
         {
             _stepCount--;
-            _groups!.TakeBack(_steps);
+            _engine.TakeBack(_steps);
         }
     }
 
     private void Regroup()
     {
         Settle();
-        _groups?.Dispose();
-        _groups = null;
+        _isArranged = false;
     }
 
-    private StepGroups Group()
+    private void Arrange()
     {
-        var effective = new ElementwiseOptions[_options.Length];
+        if (_isArranged)
+        {
+            return;
+        }
+
+        var effective = new OptimizerOptions[_options.Length];
         for (int i = 0; i < effective.Length; i++)
         {
             effective[i] = _learningRateFactor == 1
@@ -569,7 +573,8 @@ public sealed class Optimizer : IDisposable
                 : _options[i] with { LearningRate = _options[i].LearningRate * _learningRateFactor };
         }
 
-        return new StepGroups(_updater, _arena, effective, _frozen, _steps);
+        _engine.Arrange(effective, _frozen, _steps);
+        _isArranged = true;
     }
 
     private void ThrowIfDisposed()

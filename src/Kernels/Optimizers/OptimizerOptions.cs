@@ -1,3 +1,4 @@
+using ILGPU.Runtime;
 using Kernels.Validation;
 
 namespace Kernels.Optimizers;
@@ -21,6 +22,10 @@ public abstract record OptimizerOptions
 
     /// <summary>True climbs: the gradient is negated before anything else.</summary>
     public bool Maximize { get; init; }
+
+    /// <summary>What an optimizer of these options does with its arena.</summary>
+    internal abstract OptimizerEngine CreateEngine(
+        Accelerator accelerator, Arena arena, OptimizerSettings settings);
 
     /// <summary>Checks every option.</summary>
     /// <exception cref="ArgumentOutOfRangeException">An option is out of range or not a number.</exception>

@@ -1,0 +1,39 @@
+using ILGPU.Runtime;
+
+namespace Kernels.Optimizers;
+
+/// <summary>A state tensor of one parameter, or of the optimizer as a whole.</summary>
+/// <param name="State">Its name, such as <c>exp_avg</c>.</param>
+/// <param name="View">Where it lies, F32.</param>
+/// <param name="Shape">Its shape.</param>
+internal readonly record struct StateTensor(string State, TensorView View, long[] Shape);
+
+/// <summary>What an optimizer does with its arena: the state it keeps there and the launches of a step.</summary>
+internal abstract class OptimizerEngine : IDisposable
+{
+    /// <summary>The state tensors of a parameter.</summary>
+    internal abstract IReadOnlyList<StateTensor> StateOf(int parameter);
+
+    /// <summary>State of the optimizer as a whole.</summary>
+    internal virtual IReadOnlyList<StateTensor> SharedState => [];
+
+    /// <summary>Whether these options can be those of a parameter.</summary>
+    internal abstract bool Fits(OptimizerOptions options);
+
+    /// <summary>Lays out the launches until options or the frozen parameters change again.</summary>
+    /// <param name="options">Of each parameter, with the learning rate that counts.</param>
+    /// <param name="frozen">Which parameters stay.</param>
+    /// <param name="steps">Steps each has taken.</param>
+    internal abstract void Arrange(OptimizerOptions[] options, ReadOnlySpan<bool> frozen, ReadOnlySpan<int> steps);
+
+    /// <summary>Enqueues a step and counts it for every parameter that is not frozen.</summary>
+    /// <param name="stream">The session's stream.</param>
+    /// <param name="call">Parameters, gradients and extras of the whole arena.</param>
+    /// <param name="steps">Steps each parameter has taken; counted up.</param>
+    internal abstract void Step(AcceleratorStream stream, in UpdateCall call, int[] steps);
+
+    /// <summary>Takes the last step back from the counts: the device skipped it.</summary>
+    internal abstract void TakeBack(int[] steps);
+
+    public abstract void Dispose();
+}
