@@ -46,10 +46,19 @@ public sealed class Session : IDisposable
     /// <exception cref="InvalidOperationException">There is no such device; the message lists what there is.</exception>
     public static Session Open(string? device = null)
     {
-        Context context = DeviceList.CreateContext();
+        Context context = DeviceList.CreateContext(OptimizationLevel.O1);
         try
         {
             (Device chosen, DeviceDescription description) = DeviceList.Choose(context, device);
+            OptimizationLevel level = DeviceList.LevelFor(chosen.AcceleratorType);
+            if (level != OptimizationLevel.O1)
+            {
+                // The level belongs to the context, and the devices are known from one.
+                context.Dispose();
+                context = DeviceList.CreateContext(level);
+                (chosen, description) = DeviceList.Choose(context, description.Selector);
+            }
+
             Accelerator accelerator = chosen.CreateAccelerator(context);
             return new Session(
                 context, accelerator, accelerator.DefaultStream, $"{description.Selector} ({description.Name})");

@@ -11,24 +11,16 @@ namespace Kernels.Tests.Catalog;
 /// </summary>
 internal static class DeviceKernels
 {
-    private static readonly Dictionary<Type, Type[]> s_candidates = new()
-    {
-        [typeof(IUpdateRule)] =
-        [
-            typeof(AdamRule),
-            .. Rules().Where(t => t != typeof(AdamRule)),
-        ],
-        [typeof(IStorage)] = [typeof(F32), typeof(F16), typeof(BF16), typeof(StochasticBF16)],
-        [typeof(IExtras)] =
-        [
-            typeof(NoExtras),
-            typeof(Controlled<NoExtras>),
-            typeof(Averaged<NoExtras>),
-            typeof(Copied<F16>),
-            typeof(Controlled<Averaged<Copied<BF16>>>),
-            typeof(Controlled<Averaged<Copied<StochasticBF16>>>),
-        ],
-    };
+    // Extras wrap each other without end: these are the links and the longest chains.
+    private static readonly Type[] s_extras =
+    [
+        typeof(NoExtras),
+        typeof(Controlled<NoExtras>),
+        typeof(Averaged<NoExtras>),
+        typeof(Copied<F16>),
+        typeof(Controlled<Averaged<Copied<BF16>>>),
+        typeof(Controlled<Averaged<Copied<StochasticBF16>>>),
+    ];
 
     /// <summary>Id of each kernel and its closed methods.</summary>
     internal static IReadOnlyDictionary<string, IReadOnlyList<MethodInfo>> All { get; } =
@@ -38,43 +30,48 @@ internal static class DeviceKernels
             .Where(k => k.Attribute is not null)
             .ToDictionary(k => k.Attribute!.Id, k => Close(k.Method), StringComparer.Ordinal);
 
-    private static IEnumerable<Type> Rules() => typeof(IUpdateRule).Assembly.GetTypes()
-        .Where(t => t.IsValueType && typeof(IUpdateRule).IsAssignableFrom(t))
-        .OrderBy(t => t.Name, StringComparer.Ordinal);
+    private static IReadOnlyList<MethodInfo> Close(MethodInfo method) => method.IsGenericMethodDefinition
+        ? [.. Stars(method.GetGenericArguments()).Select(types => method.MakeGenericMethod(types))]
+        : [method];
 
-    private static IReadOnlyList<MethodInfo> Close(MethodInfo method)
+    /// <summary>The first candidate of every argument, then each other candidate of each argument in turn.</summary>
+    private static IEnumerable<Type[]> Stars(Type[] arguments)
     {
-        if (!method.IsGenericMethodDefinition)
-        {
-            return [method];
-        }
-
-        Type[][] candidates = [.. method.GetGenericArguments().Select(Candidates)];
+        Type[][] candidates = [.. arguments.Select(Candidates)];
         Type[] first = [.. candidates.Select(c => c[0])];
-        var closed = new List<MethodInfo> { method.MakeGenericMethod(first) };
+        yield return first;
         for (int argument = 0; argument < candidates.Length; argument++)
         {
             foreach (Type candidate in candidates[argument].Skip(1))
             {
                 var types = (Type[])first.Clone();
                 types[argument] = candidate;
-                closed.Add(method.MakeGenericMethod(types));
+                yield return types;
             }
         }
-
-        return closed;
     }
 
+    /// <summary>The structs of the device code that have the interface an argument asks for.</summary>
     private static Type[] Candidates(Type argument)
     {
-        foreach (Type constraint in argument.GetGenericParameterConstraints())
+        Type[] wanted = [.. argument.GetGenericParameterConstraints().Where(t => t.IsInterface)];
+        if (wanted.Contains(typeof(IExtras)))
         {
-            if (s_candidates.TryGetValue(constraint, out Type[]? types))
-            {
-                return types;
-            }
+            return s_extras;
         }
 
-        throw new InvalidOperationException($"No candidates are known for the type argument {argument}.");
+        Type[] found =
+        [
+            .. typeof(DeviceKernelAttribute).Assembly.GetTypes()
+                .Where(t => t.IsValueType && wanted.Length > 0 && wanted.All(w => w.IsAssignableFrom(t)))
+                .OrderBy(t => t != typeof(F32))
+                .ThenBy(t => t.Name, StringComparer.Ordinal)
+                .SelectMany(t => t.IsGenericTypeDefinition
+                    ? Stars(t.GetGenericArguments()).Select(types => t.MakeGenericType(types))
+                    : [t]),
+        ];
+        return found.Length > 0
+            ? found
+            : throw new InvalidOperationException($"No struct can stand for the type argument {argument}.");
     }
 }

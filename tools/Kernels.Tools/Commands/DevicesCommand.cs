@@ -38,7 +38,7 @@ internal static class DevicesCommand
 
     private static (DeviceDescription? Chosen, string? Problem) Choose()
     {
-        using Context context = DeviceList.CreateContext();
+        using Context context = DeviceList.CreateContext(OptimizationLevel.O1);
         try
         {
             return (DeviceList.Choose(context, wish: null).Description, null);
