@@ -156,8 +156,8 @@ internal struct LambBlocks : IItemWork
 
     internal static float Sum(ArrayView<float> values, long first, int count)
     {
-        float sum = values[first];
-        for (int j = 1; j < count; j++)
+        float sum = 0f;
+        for (int j = 0; j < count; j++)
         {
             sum += values[first + j];
         }

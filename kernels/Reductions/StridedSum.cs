@@ -30,10 +30,17 @@ internal struct StridedSum : IItemWork
         for (long j = i + Outputs; j < Inputs; j += Outputs)
         {
             float next = From[j];
-            float larger = Utilities.Select((next > result) | (next != next), next, result);
-            result = Utilities.Select(Largest != 0, larger, result + next);
+            result = Utilities.Select(Largest != 0, LargerOf(result, next), result + next);
         }
 
         To[i] = result;
+    }
+
+    /// <summary>The larger; a NaN if one is.</summary>
+    // NaN by its bits: ILGPU's OpenCL knows no unordered comparison, so that !(x <= y) is false for a NaN.
+    internal static float LargerOf(float left, float right)
+    {
+        bool isNaN = (Interop.FloatAsInt(right) & 0x7FFFFFFFu) > 0x7F800000u;
+        return Utilities.Select((right > left) | isNaN, right, left);
     }
 }

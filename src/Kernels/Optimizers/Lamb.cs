@@ -70,6 +70,8 @@ public sealed class Lamb : IDisposable
         _segmentOf = accelerator.Allocate1D(segmentOf);
         _table = accelerator.Allocate1D(table);
         _scratch = accelerator.Allocate1D<float>(2 + 2 * (LanesOfBlock + 1) * _blocks + 2 * _runs + _segments);
+        // A skipped step leaves sums as they were, and later launches read them all the same.
+        _scratch.MemSetToZero();
         _scratch.View.BaseView.SubView(0, 2).CopyFromCPU(accelerator.DefaultStream, [1f, 0f]);
         accelerator.DefaultStream.Synchronize();
         _sumBlocks = new(accelerator, _facts);
@@ -197,6 +199,13 @@ public sealed class Lamb : IDisposable
 
     private static ArrayView<float> Next(ref ArrayView<float> scratch, long length)
     {
+        if (length == scratch.Length)
+        {
+            // A view of nothing at the end of another is out of bounds for ILGPU.
+            (ArrayView<float> last, scratch) = (scratch, default);
+            return last;
+        }
+
         ArrayView<float> taken = scratch.SubView(0, length);
         scratch = scratch.SubView(length);
         return taken;

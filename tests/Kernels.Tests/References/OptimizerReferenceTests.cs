@@ -273,7 +273,7 @@ public class OptimizerReferenceTests
             Assert.Throws<ArgumentOutOfRangeException>(() => new LionReference(double.NaN)).ParamName);
         Assert.Equal(
             "initialAccumulator",
-            Assert.Throws<ArgumentOutOfRangeException>(() => new AdaGradNormReference(1, 0)).ParamName);
+            Assert.Throws<ArgumentOutOfRangeException>(() => new AdaGradNormReference(1, -1)).ParamName);
     }
 
     [Fact]
