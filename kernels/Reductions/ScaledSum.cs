@@ -19,12 +19,26 @@ internal struct ScaledSum<T>
 
     public T Size;
 
+    /// <summary>1 / Size.</summary>
+    // A third field also keeps LLVM from making one vector of the struct, after which it does not vectorise the lanes.
+    public T Inverse;
+
+    internal static ScaledSum<T> Of(T sum, T size) =>
+        new() { Sum = sum, Size = size, Inverse = T.InverseOf(size) };
+
     /// <summary>The sum of eight squares, first to last.</summary>
     internal static ScaledSum<T> OfSquares(T a, T b, T c, T d, T e, T f, T g, T h)
     {
-        T low = T.Larger(T.Larger(T.Abs(a), T.Abs(b)), T.Larger(T.Abs(c), T.Abs(d)));
-        T high = T.Larger(T.Larger(T.Abs(e), T.Abs(f)), T.Larger(T.Abs(g), T.Abs(h)));
-        T size = T.PowerOf(T.Larger(low, high));
+        // In turns, though both are the same: of eight equal operations LLVM would make a vector within the item, before
+        // PoCL comes to vectorise across the items.
+        T largest = T.Larger(T.Abs(a), T.Abs(b));
+        largest = T.LargerToo(largest, T.Abs(c));
+        largest = T.Larger(largest, T.Abs(d));
+        largest = T.LargerToo(largest, T.Abs(e));
+        largest = T.Larger(largest, T.Abs(f));
+        largest = T.LargerToo(largest, T.Abs(g));
+        largest = T.Larger(largest, T.Abs(h));
+        T size = T.PowerOf(largest);
         T inverse = T.InverseOf(size);
         a = a * inverse;
         b = b * inverse;
@@ -42,7 +56,7 @@ internal struct ScaledSum<T>
         sum = sum + f * f;
         sum = sum + g * g;
         sum = sum + h * h;
-        return new ScaledSum<T> { Sum = sum, Size = size };
+        return new ScaledSum<T> { Sum = sum, Size = size, Inverse = inverse };
     }
 
     /// <summary>The sum of both.</summary>
@@ -53,7 +67,12 @@ internal struct ScaledSum<T>
         T left = Size * inverse;
         T right = other.Size * inverse;
         // One factor after the other: their product may underflow where the term does not.
-        return new ScaledSum<T> { Sum = Sum * left * left + other.Sum * right * right, Size = size };
+        return new ScaledSum<T>
+        {
+            Sum = Sum * left * left + other.Sum * right * right,
+            Size = size,
+            Inverse = inverse,
+        };
     }
 
     /// <summary>The root of the sum; infinite if it is above the largest number.</summary>

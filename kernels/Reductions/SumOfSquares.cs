@@ -38,7 +38,8 @@ internal struct Partials
     public ArrayView<float> Sums;
     public ArrayView<float> Sizes;
 
-    public readonly ScaledSum<NormLane> Read(long i) => new() { Sum = NormLane.Of(Sums[i]), Size = NormLane.Of(Sizes[i]) };
+    public readonly ScaledSum<NormLane> Read(long i) =>
+        ScaledSum<NormLane>.Of(NormLane.Of(Sums[i]), NormLane.Of(Sizes[i]));
 
     public readonly void Write(long i, ScaledSum<NormLane> value)
     {
@@ -51,7 +52,7 @@ internal struct Partials
     {
         if (count == 0)
         {
-            return new ScaledSum<NormLane> { Size = NormLane.Of(1f) };
+            return ScaledSum<NormLane>.Of(NormLane.Of(0f), NormLane.Of(1f));
         }
 
         ScaledSum<NormLane> total = Read(0);
@@ -128,11 +129,9 @@ internal static class SumOfSquares
     private static ScaledSum<NormLane> Next(int eight, ScaledSum<NormLane> total, ScaledSum<NormLane> next)
     {
         ScaledSum<NormLane> sum = total.Plus(next);
-        return new ScaledSum<NormLane>
-        {
-            Sum = NormLane.Of(Utilities.Select(eight == 0, next.Sum.Value, sum.Sum.Value)),
-            Size = NormLane.Of(Utilities.Select(eight == 0, next.Size.Value, sum.Size.Value)),
-        };
+        return ScaledSum<NormLane>.Of(
+            NormLane.Of(Utilities.Select(eight == 0, next.Sum.Value, sum.Sum.Value)),
+            NormLane.Of(Utilities.Select(eight == 0, next.Size.Value, sum.Size.Value)));
     }
 }
 

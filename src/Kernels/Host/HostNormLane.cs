@@ -19,6 +19,8 @@ internal readonly struct HostNormLane(Vector<float> value) : INormLane<HostNormL
     public static HostNormLane Larger(HostNormLane left, HostNormLane right) =>
         FromBits(Vector.Max(Bits(left), Bits(right)));
 
+    public static HostNormLane LargerToo(HostNormLane left, HostNormLane right) => Larger(left, right);
+
     public static HostNormLane PowerOf(HostNormLane value)
     {
         Vector<uint> power = Bits(value) & new Vector<uint>(NormLane.Exponent);

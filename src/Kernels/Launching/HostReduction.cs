@@ -86,8 +86,7 @@ internal static class HostReduction
                     Load(v + 7 * SumOfSquares.Lanes));
                 if (!isFirst)
                 {
-                    var before = new ScaledSum<HostNormLane> { Sum = Load(sums + lane), Size = Load(sizes + lane) };
-                    sum = before.Plus(sum);
+                    sum = ScaledSum<HostNormLane>.Of(Load(sums + lane), Load(sizes + lane)).Plus(sum);
                 }
 
                 Vector.Store(sum.Sum.Value, sums + lane);

@@ -192,7 +192,7 @@ public class OptimizerReferenceTests
     [Fact]
     public void The_step_of_adagrad_norm_uses_one_norm_for_all()
     {
-        double[][] p = new AdaGradNormReference(0.5, initialAccumulator: 12).Run([1, 1], [[3, 4], [0, 84]]);
+        double[][] p = new AdaGradNormReference(0.5, initialAccumulator: 144).Run([1, 1], [[3, 4], [0, 84]]);
 
         // b^2 = 144 + 25 = 13^2, then 13^2 + 84^2 = 85^2.
         Assert.Equal([1 - (0.5 * 3 / 13), 1 - (0.5 * 4 / 13)], p[0]);
@@ -273,7 +273,7 @@ public class OptimizerReferenceTests
             Assert.Throws<ArgumentOutOfRangeException>(() => new LionReference(double.NaN)).ParamName);
         Assert.Equal(
             "initialAccumulator",
-            Assert.Throws<ArgumentOutOfRangeException>(() => new AdaGradNormReference(1, 0)).ParamName);
+            Assert.Throws<ArgumentOutOfRangeException>(() => new AdaGradNormReference(1, -1)).ParamName);
     }
 
     [Fact]

@@ -1,0 +1,186 @@
+using System.Collections.Concurrent;
+using ILGPU;
+using ILGPU.Runtime;
+using Kernels.Launching;
+using Kernels.Optimizers;
+using Kernels.References;
+using Kernels.References.Optimizers;
+using Kernels.Tests.Reductions;
+
+namespace Kernels.Tests.Optimizers;
+
+public sealed class AdaGradNormProperties
+{
+    private const int MaxLength = 40_000;
+    private static readonly ConcurrentDictionary<(Accelerator, DeviceFacts), AdaGradNorm> s_loaded = new();
+
+    [Theory]
+    [InlineData(1, 0, false, false)]
+    [InlineData(33, 0.3, false, false)]
+    [InlineData(257, 0.3, true, true)]
+    [InlineData(4097, 0, false, true)]
+    [InlineData(20011, 0.1, false, false)]
+    public void Matches_the_reference_in_every_walk(int n, double decay, bool decoupled, bool maximize)
+    {
+        var options = new AdaGradNormOptions
+        {
+            LearningRate = 0.5,
+            WeightDecay = decay,
+            Decoupled = decoupled,
+            Maximize = maximize,
+            InitialAccumulator = 0.25,
+        };
+        float[] first = Numbers.LogUniform(n, seed: 1);
+        float[][] gradients = [.. Enumerable.Range(2, 3).Select(seed => Numbers.LogUniform(n, seed))];
+        var reference = new AdaGradNormReference(0.5, 0.25, decay, decoupled, maximize)
+        {
+            ReductionDepth = ReductionPlan.Depth(n),
+        };
+        float[][]? bits = null;
+        foreach ((Accelerator accelerator, DeviceFacts facts) in ReductionDevice.Walks(tiny: n < 5000))
+        {
+            AdaGradNorm kernel = Loaded(accelerator, facts);
+            using var p = new Guarded(accelerator, first);
+            using var sum = new Guarded(accelerator, [0.25f]);
+            Bounded[] expected = Array.ConvertAll(first, x => Bounded.FromDouble(x));
+            Bounded[][] state = reference.CreateState(n);
+            for (int t = 1; t <= gradients.Length; t++)
+            {
+                using var g = new Guarded(accelerator, gradients[t - 1]);
+                kernel.Step(accelerator.DefaultStream, p.View, g.View, sum.View, options);
+                accelerator.Synchronize();
+                reference.Step(t, expected, Array.ConvertAll(gradients[t - 1], x => Bounded.FromDouble(x)), state);
+                float[] got = p.Read();
+                Assert.True(state[0][0].Admits(sum.Read()[0]), $"{sum.Read()[0]:R}, expected {state[0][0]}");
+                for (int i = 0; i < n; i++)
+                {
+                    Assert.True(expected[i].Admits(got[i]), $"{facts.Class} {t} {i}: {got[i]:R}, expected {expected[i]}");
+                }
+
+                Assert.Equal(gradients[t - 1], g.Read());
+            }
+
+            float[][] result = [p.Read(), sum.Read()];
+            if (accelerator.AcceleratorType == AcceleratorType.CPU)
+            {
+                bits ??= result;
+                Assert.Equal(bits[0], result[0]);
+                Assert.Equal(bits[1], result[1]);
+            }
+        }
+    }
+
+    [Fact]
+    public void Control_scales_and_skips()
+    {
+        float[] first = Numbers.LogUniform(1000, seed: 1);
+        float[] gradient = Numbers.LogUniform(1000, seed: 2);
+        foreach ((Accelerator accelerator, DeviceFacts facts) in ReductionDevice.Walks(tiny: true))
+        {
+            AdaGradNorm kernel = Loaded(accelerator, facts);
+            float[][] results = new float[3][];
+            float[][] sums = new float[3][];
+            for (int form = 0; form < 3; form++)
+            {
+                using var p = new Guarded(accelerator, first);
+                using var g = new Guarded(
+                    accelerator, form == 2 ? gradient : Array.ConvertAll(gradient, x => form == 0 ? x : x * 1024));
+                using var sum = new Guarded(accelerator, [0.01f]);
+                using var control = new Guarded(accelerator, form == 1 ? [1f / 1024, 0] : [1, 1]);
+                kernel.Step(
+                    accelerator.DefaultStream, p.View, g.View, sum.View, new AdaGradNormOptions(),
+                    form == 0 ? default : control.View);
+                accelerator.Synchronize();
+                results[form] = p.Read();
+                sums[form] = sum.Read();
+            }
+
+            Assert.Equal(results[0], results[1]);
+            Assert.Equal(sums[0], sums[1]);
+            Assert.NotEqual(first, results[0]);
+            Assert.Equal(first, results[2]);
+            Assert.Equal([0.01f], sums[2]);
+        }
+    }
+
+    [Fact]
+    public void Nothing_on_top_of_nothing_takes_no_step()
+    {
+        Accelerator accelerator = ReductionDevice.Chosen;
+        AdaGradNorm kernel = Loaded(accelerator, DeviceFacts.Of(accelerator));
+        float[] first = Numbers.LogUniform(300, seed: 1);
+        using var p = new Guarded(accelerator, first);
+        using var g = new Guarded(accelerator, new float[300]);
+        using var sum = new Guarded(accelerator, [0]);
+        kernel.Step(accelerator.DefaultStream, p.View, g.View, sum.View, new AdaGradNormOptions());
+        accelerator.Synchronize();
+        Assert.Equal(first, p.Read());
+        Assert.Equal([0f], sum.Read());
+    }
+
+    [Fact]
+    public void Sixteen_bit_tensors_round_once()
+    {
+        Accelerator accelerator = ReductionDevice.Chosen;
+        AdaGradNorm kernel = Loaded(accelerator, DeviceFacts.Of(accelerator));
+        ushort[] first = Array.ConvertAll(Numbers.LogUniform(301, seed: 1), Bits);
+        ushort[] gradient = Array.ConvertAll(Numbers.LogUniform(301, seed: 2), Bits);
+        using var narrow = new GuardedBits(accelerator, first);
+        using var narrowGradient = new GuardedBits(accelerator, gradient);
+        using var wide = new Guarded(accelerator, Array.ConvertAll(first, Value));
+        using var wideGradient = new Guarded(accelerator, Array.ConvertAll(gradient, Value));
+        using var sum = new Guarded(accelerator, [0.01f, 0.01f]);
+        var options = new AdaGradNormOptions();
+        kernel.Step(accelerator.DefaultStream, narrow.View, narrowGradient.View, sum.View.SubView(0, 1), options);
+        kernel.Step(accelerator.DefaultStream, wide.View, wideGradient.View, sum.View.SubView(1, 1), options);
+        accelerator.Synchronize();
+        Assert.Equal(sum.Read()[0], sum.Read()[1]);
+        Assert.Equal(
+            Array.ConvertAll(wide.Read(), x => (ushort)((BitConverter.SingleToUInt32Bits(x) + 0x7FFF
+                + ((BitConverter.SingleToUInt32Bits(x) >> 16) & 1)) >> 16)),
+            narrow.Read());
+    }
+
+    [Fact]
+    public void Rejects_what_it_cannot_do_and_names_it()
+    {
+        Accelerator accelerator = ReductionDevice.Chosen;
+        AcceleratorStream stream = accelerator.DefaultStream;
+        using var kernel = new AdaGradNorm(accelerator, 10);
+        using var p = accelerator.Allocate1D<float>(10);
+        using var g = accelerator.Allocate1D<float>(11);
+        using var sum = accelerator.Allocate1D<float>(1);
+        ArrayView<float> gradient = g.View.BaseView.SubView(0, 10);
+        var options = new AdaGradNormOptions();
+        Assert.Throws<ArgumentNullException>("accelerator", () => new AdaGradNorm(null!, 1));
+        Assert.Throws<ArgumentNullException>("stream", () => kernel.Step(null!, p.View, gradient, sum.View, options));
+        Assert.Throws<ArgumentNullException>("options", () => kernel.Step(stream, p.View, gradient, sum.View, null!));
+        Assert.Throws<ArgumentException>("g", () => kernel.Step(stream, p.View, g.View, sum.View, options));
+        Assert.Throws<ArgumentException>("g", () => kernel.Step(stream, gradient, gradient, sum.View, options));
+        using var shorter = new AdaGradNorm(accelerator, 9);
+        Assert.Throws<ArgumentException>("p", () => shorter.Step(stream, p.View, gradient, sum.View, options));
+        Assert.Throws<ArgumentException>("g", () => kernel.Step(stream, p.View, p.View, sum.View, options));
+        Assert.Throws<ArgumentException>("sum", () => kernel.Step(stream, p.View, gradient, p.View, options));
+        Assert.Throws<ArgumentException>(
+            "control", () => kernel.Step(stream, p.View, gradient, sum.View, options, g.View));
+        foreach (AdaGradNormOptions bad in (AdaGradNormOptions[])
+            [
+                new() { LearningRate = double.NaN }, new() { LearningRate = -1 }, new() { WeightDecay = double.NaN },
+                new() { InitialAccumulator = double.NaN }, new() { InitialAccumulator = -1 },
+            ])
+        {
+            Assert.Throws<ArgumentOutOfRangeException>(
+                "options", () => kernel.Step(stream, p.View, gradient, sum.View, bad));
+        }
+
+        kernel.Dispose();
+        Assert.Throws<ObjectDisposedException>(() => kernel.Step(stream, p.View, gradient, sum.View, options));
+    }
+
+    private static ushort Bits(float value) => (ushort)(BitConverter.SingleToUInt32Bits(value) >> 16);
+
+    private static float Value(ushort bits) => BitConverter.UInt32BitsToSingle((uint)bits << 16);
+
+    private static AdaGradNorm Loaded(Accelerator accelerator, DeviceFacts facts) =>
+        s_loaded.GetOrAdd((accelerator, facts), static key => new AdaGradNorm(key.Item1, MaxLength, key.Item2));
+}
