@@ -18,23 +18,23 @@ public sealed class EightBitAdamReference(AdamReference adam)
     // A kernel may compute where a value lies between two numbers of the map, in steps of the map; 2^-12 of a step.
     private const double StepTolerance = 1.0 / 4096;
 
-    private static readonly double[] s_signed = Build(signed: true);
-    private static readonly double[] s_unsigned = Build(signed: false);
+    private static readonly double[] s_signed = Build(isSigned: true);
+    private static readonly double[] s_unsigned = Build(isSigned: false);
 
     private readonly AdamReference _adam = Checked(adam);
 
     /// <summary>The numbers of a map, ascending; 256.</summary>
-    /// <param name="signed">With a sign, for the mean; without, for the mean square.</param>
+    /// <param name="isSigned">With a sign, for the mean; without, for the mean square.</param>
     /// <returns>The numbers in binary64.</returns>
-    public static IReadOnlyList<double> Numbers(bool signed) => signed ? s_signed : s_unsigned;
+    public static IReadOnlyList<double> Numbers(bool isSigned) => isSigned ? s_signed : s_unsigned;
 
     /// <summary>The code of the nearest number; of two, the lower.</summary>
     /// <param name="x">The value in units of the scale.</param>
-    /// <param name="signed">Which map.</param>
+    /// <param name="isSigned">Which map.</param>
     /// <returns>0 to 255.</returns>
-    public static int Nearest(double x, bool signed)
+    public static int Nearest(double x, bool isSigned)
     {
-        double[] numbers = signed ? s_signed : s_unsigned;
+        double[] numbers = isSigned ? s_signed : s_unsigned;
         int best = 0;
         for (int code = 1; code < numbers.Length; code++)
         {
@@ -50,11 +50,11 @@ public sealed class EightBitAdamReference(AdamReference adam)
     /// <summary>The value a code stands for.</summary>
     /// <param name="code">0 to 255.</param>
     /// <param name="scale">The scale of the block.</param>
-    /// <param name="signed">Which map.</param>
+    /// <param name="isSigned">Which map.</param>
     /// <returns>The value; the bound covers a number of the map within 2^-23 and the product.</returns>
-    public static Bounded Decode(int code, float scale, bool signed)
+    public static Bounded Decode(int code, float scale, bool isSigned)
     {
-        double number = (signed ? s_signed : s_unsigned)[code];
+        double number = (isSigned ? s_signed : s_unsigned)[code];
         return new Bounded(number, number is 0 or 1 ? 0 : Math.Abs(number) * 2.01 * Bounded.UnitRoundoff) * scale;
     }
 
@@ -83,20 +83,20 @@ public sealed class EightBitAdamReference(AdamReference adam)
     /// <param name="value">The value.</param>
     /// <param name="scale">The scale of the block, as found.</param>
     /// <param name="code">The code found.</param>
-    /// <param name="signed">Which map. Without a sign, what is not 0 never becomes 0.</param>
+    /// <param name="isSigned">Which map. Without a sign, what is not 0 never becomes 0.</param>
     /// <returns>Whether some number of the interval has this nearest code; neighbours near the middle both do.</returns>
-    public static bool AdmitsCode(Bounded value, float scale, int code, bool signed)
+    public static bool AdmitsCode(Bounded value, float scale, int code, bool isSigned)
     {
         if (scale == 0)
         {
-            return Math.Abs(value.Value) <= value.Bound && code == Nearest(0, signed);
+            return Math.Abs(value.Value) <= value.Bound && code == Nearest(0, isSigned);
         }
 
         Bounded x = value * (Bounded.FromDouble(1) / scale);
-        double slack = x.Bound + (StepTolerance * Spacing(x.Value, signed));
-        int first = Nearest(x.Value - slack, signed);
-        int last = Nearest(x.Value + slack, signed);
-        if (!signed && value.Value + value.Bound > 0)
+        double slack = x.Bound + (StepTolerance * Spacing(x.Value, isSigned));
+        int first = Nearest(x.Value - slack, isSigned);
+        int last = Nearest(x.Value + slack, isSigned);
+        if (!isSigned && value.Value + value.Bound > 0)
         {
             last = Math.Max(last, 1);
             first = value.Value - value.Bound > 0 ? Math.Max(first, 1) : first;
@@ -123,10 +123,10 @@ public sealed class EightBitAdamReference(AdamReference adam)
     }
 
     /// <summary>The distance to the neighbours, the larger of the two.</summary>
-    private static double Spacing(double x, bool signed)
+    private static double Spacing(double x, bool isSigned)
     {
-        double[] numbers = signed ? s_signed : s_unsigned;
-        int code = Nearest(x, signed);
+        double[] numbers = isSigned ? s_signed : s_unsigned;
+        int code = Nearest(x, isSigned);
         double below = code > 0 ? numbers[code] - numbers[code - 1] : 0;
         double above = code < 255 ? numbers[code + 1] - numbers[code] : 0;
         return Math.Max(below, above);
@@ -134,12 +134,12 @@ public sealed class EightBitAdamReference(AdamReference adam)
 
     // Seven decades, the lowest first; decade i is 10^(i - 7) .. 10^(i - 6) in 2^i equal parts, twice as many without
     // a sign; the middles of the parts, with 0 and 1.
-    private static double[] Build(bool signed)
+    private static double[] Build(bool isSigned)
     {
         var numbers = new List<double> { 0, 1 };
         for (int decade = 0; decade < 7; decade++)
         {
-            int parts = signed ? 1 << decade : 2 << decade;
+            int parts = isSigned ? 1 << decade : 2 << decade;
             double power = Math.Pow(10, decade - 6);
             for (int part = 0; part < parts; part++)
             {
@@ -147,7 +147,7 @@ public sealed class EightBitAdamReference(AdamReference adam)
                 double right = 0.1 + (0.9 * (part + 1) / parts);
                 double middle = power * (left + right) / 2;
                 numbers.Add(middle);
-                if (signed)
+                if (isSigned)
                 {
                     numbers.Add(-middle);
                 }

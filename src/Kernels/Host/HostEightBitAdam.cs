@@ -46,26 +46,26 @@ internal static class HostEightBitAdam
 
     /// <summary>Codes and scales of a tensor.</summary>
     internal static unsafe void Quantize(
-        ArrayView<float> x, ArrayView<byte> codes, ArrayView<float> scales, bool signed, int threads)
+        ArrayView<float> x, ArrayView<byte> codes, ArrayView<float> scales, bool isSigned, int threads)
     {
-        StateWork work = State(x, codes, scales, signed);
+        StateWork work = State(x, codes, scales, isSigned);
         work.Encodes = true;
         HostPool.Run(work, scales.Length, Grain, threads);
     }
 
     /// <summary>A tensor of codes and scales.</summary>
     internal static void Dequantize(
-        ArrayView<byte> codes, ArrayView<float> scales, ArrayView<float> x, bool signed, int threads) =>
-        HostPool.Run(State(x, codes, scales, signed), scales.Length, Grain, threads);
+        ArrayView<byte> codes, ArrayView<float> scales, ArrayView<float> x, bool isSigned, int threads) =>
+        HostPool.Run(State(x, codes, scales, isSigned), scales.Length, Grain, threads);
 
     private static unsafe StateWork State(
-        ArrayView<float> x, ArrayView<byte> codes, ArrayView<float> scales, bool signed) => new()
+        ArrayView<float> x, ArrayView<byte> codes, ArrayView<float> scales, bool isSigned) => new()
         {
             X = (float*)Address(x),
             Codes = (byte*)Address(codes),
             Scales = (float*)Address(scales),
             Count = x.Length,
-            Signed = signed,
+            Signed = isSigned,
         };
 
     private static float[] Table(Func<int, float> decode)
@@ -108,7 +108,7 @@ internal static class HostEightBitAdam
     }
 
     /// <summary>Encodes a block; x is as long as a whole block and 0 behind its end.</summary>
-    private static unsafe void Encode(float* x, byte* codes, float* scale, int count, bool signed)
+    private static unsafe void Encode(float* x, byte* codes, float* scale, int count, bool isSigned)
     {
         float largest = Largest(x);
         *scale = EightBitAdam.Scale(largest);
@@ -117,7 +117,7 @@ internal static class HostEightBitAdam
         for (int i = 0; i < Length; i += Vector<float>.Count)
         {
             HostLane value = new(Vector.Load(x + i));
-            HostLane position = signed
+            HostLane position = isSigned
                 ? DynamicMap.EncodeSigned(value * inverse)
                 : DynamicMap.EncodeUnsigned(value, value * inverse);
             Vector.ConvertToInt32(position.Value).Store(code + i);
@@ -158,8 +158,8 @@ internal static class HostEightBitAdam
                 update.B = v - first;
                 update.Step(Rule, first, count);
                 Confine(m, v);
-                Encode(m, CodesM + first, ScalesM + block, count, signed: true);
-                Encode(v, CodesV + first, ScalesV + block, count, signed: false);
+                Encode(m, CodesM + first, ScalesM + block, count, isSigned: true);
+                Encode(v, CodesV + first, ScalesV + block, count, isSigned: false);
             }
         }
 

@@ -335,7 +335,7 @@ public sealed class EightBitAdamProperties
     [InlineData(EightBitMap.WithoutSign)]
     public void States_go_to_F32_and_back(EightBitMap map)
     {
-        bool signed = map == EightBitMap.WithSign;
+        bool isSigned = map == EightBitMap.WithSign;
         Accelerator accelerator = TestDevices.Session.Accelerator;
         var launcher = new EightBitAdamLauncher(accelerator, new AdamOptions());
         foreach (int n in new[] { 0, 1, 255, 256, 257, 1027 })
@@ -350,7 +350,7 @@ public sealed class EightBitAdamProperties
                 }
 
                 float[] kept = Array.ConvertAll(
-                    values, v => float.IsFinite(v) && (signed || v > 0) ? v : 0f);
+                    values, v => float.IsFinite(v) && (isSigned || v > 0) ? v : 0f);
                 using var x = new GuardedTensor(accelerator, values, shift);
                 using var codes = new GuardedBytes(accelerator, new byte[n], shift);
                 using var scales = new GuardedTensor(
@@ -366,11 +366,11 @@ public sealed class EightBitAdamProperties
                 Check(kept, code, scale);
                 for (int i = 0; i < n; i++)
                 {
-                    Assert.True(EightBitAdamReference.Decode(code[i], scale[i / 256], signed).Admits(decoded[i]));
+                    Assert.True(EightBitAdamReference.Decode(code[i], scale[i / 256], isSigned).Admits(decoded[i]));
                 }
 
                 // The largest magnitude stays what it is unless it is negative: then it loses 0.7 %, and so may others.
-                if (!signed)
+                if (!isSigned)
                 {
                     launcher.Quantize(accelerator.DefaultStream, back.Floats, again.View, scales.Floats, map);
                     accelerator.Synchronize();
@@ -388,7 +388,7 @@ public sealed class EightBitAdamProperties
                 for (int i = 0; i < part.Length; i++)
                 {
                     Assert.True(
-                        EightBitAdamReference.AdmitsCode(part[i], scale[block], code[(block * 256) + i], signed),
+                        EightBitAdamReference.AdmitsCode(part[i], scale[block], code[(block * 256) + i], isSigned),
                         $"{part[i]} of {scale[block]:R} became {code[(block * 256) + i]}");
                 }
             }
@@ -406,7 +406,7 @@ public sealed class EightBitAdamProperties
         launcher.Quantize(accelerator.DefaultStream, x.Floats, codes.View, scales.Floats, EightBitMap.WithoutSign);
         accelerator.Synchronize();
         Assert.Equal(1.17549435e-38f, scales.Values()[0]);
-        Assert.True(EightBitAdamReference.AdmitsCode(5e-39f, 1.17549435e-38f, codes.Bytes()[0], signed: false));
+        Assert.True(EightBitAdamReference.AdmitsCode(5e-39f, 1.17549435e-38f, codes.Bytes()[0], isSigned: false));
         Assert.Equal(0, codes.Bytes()[2]);
     }
 
@@ -486,8 +486,8 @@ public sealed class EightBitAdamProperties
             for (int k = 0; k < count; k++)
             {
                 int i = first + k;
-                m[k] = EightBitAdamReference.Decode(data.CodesM[i], data.ScalesM[block], signed: true);
-                v[k] = EightBitAdamReference.Decode(data.CodesV[i], data.ScalesV[block], signed: false);
+                m[k] = EightBitAdamReference.Decode(data.CodesM[i], data.ScalesM[block], isSigned: true);
+                v[k] = EightBitAdamReference.Decode(data.CodesV[i], data.ScalesV[block], isSigned: false);
                 Bounded p = data.Reference.Step(
                     c.Step, StepData.Decode(data.P[i], c.P), StepData.Decode(data.G[i], c.G), ref m[k], ref v[k]);
                 p = c.P switch
@@ -500,18 +500,18 @@ public sealed class EightBitAdamProperties
                 Assert.True(p.Admits(got), $"{c}: p[{i}] must be {p}, and is {got:R}.");
             }
 
-            Check(m, result.ScalesM[block], result.CodesM, first, signed: true);
-            Check(v, result.ScalesV[block], result.CodesV, first, signed: false);
+            Check(m, result.ScalesM[block], result.CodesM, first, isSigned: true);
+            Check(v, result.ScalesV[block], result.CodesV, first, isSigned: false);
         }
 
-        void Check(Bounded[] values, uint bits, byte[] codes, int first, bool signed)
+        void Check(Bounded[] values, uint bits, byte[] codes, int first, bool isSigned)
         {
             float scale = BitConverter.UInt32BitsToSingle(bits);
             Assert.True(EightBitAdamReference.AdmitsScale(values, scale), $"{c}: scale {scale:R} at {first}.");
             for (int k = 0; k < values.Length; k++)
             {
                 Assert.True(
-                    EightBitAdamReference.AdmitsCode(values[k], scale, codes[first + k], signed),
+                    EightBitAdamReference.AdmitsCode(values[k], scale, codes[first + k], isSigned),
                     $"{c}: {values[k]} of {scale:R} became {codes[first + k]} at {first + k}.");
             }
         }
