@@ -41,7 +41,7 @@ internal static class HostUpdate
         }
     }
 
-    private static unsafe bool TryResolve<TRule>(in UpdateCall call, out Work<TRule> work)
+    internal static unsafe bool TryResolve<TRule>(in UpdateCall call, out Work<TRule> work)
         where TRule : unmanaged, IUpdateRule
     {
         work = new Work<TRule>
@@ -76,7 +76,7 @@ internal static class HostUpdate
         ? null
         : (byte*)view.Buffer.NativePtr + view.Index * view.ElementBytes;
 
-    private unsafe struct Work<TRule> : IHostWork
+    internal unsafe struct Work<TRule> : IHostWork
         where TRule : unmanaged, IUpdateRule
     {
         internal TRule Rule;
@@ -116,7 +116,7 @@ internal static class HostUpdate
             }
         }
 
-        private readonly void Step(in TRule rule, long first, int count)
+        internal readonly void Step(in TRule rule, long first, int count)
         {
             float* stagedP = stackalloc float[Block];
             float* stagedG = stackalloc float[Block];

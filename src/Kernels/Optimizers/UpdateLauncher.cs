@@ -139,7 +139,7 @@ public sealed class UpdateLauncher
         }
     }
 
-    private static void CheckExtras(
+    internal static void CheckExtras(
         Accelerator accelerator, in UpdateCall call, in UpdateExtras extras, ReadOnlySpan<ArrayView<float>> state)
     {
         long n = call.P.Length;

@@ -28,7 +28,7 @@ internal abstract class Updater(Accelerator accelerator)
     internal abstract UpdateTable CreateTable(Chunk[] chunks, int rules);
 
     /// <summary>Whether all tensors allow accesses of four elements.</summary>
-    private bool IsAligned(in UpdateCall call) =>
+    internal bool IsAligned(in UpdateCall call) =>
         IsAligned(call.P) && IsAligned(call.G) && IsAligned(call.A) && IsAligned(call.B) && IsAligned(call.C)
         && IsAligned(call.Extras.Average) && IsAligned(call.Extras.Copy);
 
@@ -79,7 +79,7 @@ internal sealed class Updater<TRule>(Accelerator accelerator, Func<ElementwiseOp
 
     internal override UpdateTable CreateTable(Chunk[] chunks, int rules) => new Table(this, chunks, rules);
 
-    private static void Dispatch<TLaunch>(in UpdateCall call, TLaunch launch)
+    internal static void Dispatch<TLaunch>(in UpdateCall call, TLaunch launch)
         where TLaunch : struct, ILaunch
     {
         switch (call.P.Storage)
@@ -202,7 +202,7 @@ internal sealed class Updater<TRule>(Accelerator accelerator, Func<ElementwiseOp
             Accelerator);
 
     /// <summary>A launch once the types of its tensors are known.</summary>
-    private interface ILaunch
+    internal interface ILaunch
     {
         void Run<TParam, TGrad, TExtras>(UpdateTensors<TParam, TGrad> t, TExtras extras)
             where TParam : struct, IStorage
@@ -331,5 +331,5 @@ internal sealed class Updater<TRule>(Accelerator accelerator, Func<ElementwiseOp
         }
     }
 
-    private TRule Fold(ElementwiseOptions options, int step) => fold(options, step);
+    internal TRule Fold(ElementwiseOptions options, int step) => fold(options, step);
 }
