@@ -14,8 +14,9 @@ internal static class Exponential
     internal static T OfNegative<T>(T x)
         where T : struct, ILane<T>
     {
-        T clamped = T.IfGreater(T.Of(Least), x, T.Of(Least), x);
-        T k = (clamped * Log2E + RoundToInteger) + -RoundToInteger;
+        T clamped = T.IfLess(x, T.Of(Least), T.Of(Least), x);
+        // A subtraction: ILGPU would fold the two constants of (x + c) + -c.
+        T k = clamped * Log2E + RoundToInteger - RoundToInteger;
         T r = clamped - k * Ln2High - k * Ln2Low;
         // exp(r) on |r| <= ln(2) / 2: Taylor to r^7 / 7!; the next term is below 2^-27 of the sum.
         T sum = r * (1f / 5040f) + 1f / 720f;
@@ -25,6 +26,6 @@ internal static class Exponential
         sum = sum * r + 0.5f;
         sum = sum * r + 1f;
         sum = sum * r + 1f;
-        return T.IfGreater(T.Of(Least), x, T.Of(0f), sum * T.PowerOfTwo(k));
+        return T.IfLess(x, T.Of(Least), T.Of(0f), sum * T.PowerOfTwo(k));
     }
 }

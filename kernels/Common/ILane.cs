@@ -17,6 +17,8 @@ internal interface ILane<T>
 
     static abstract T operator -(T left, T right);
 
+    static abstract T operator -(T left, float right);
+
     static abstract T operator *(T left, T right);
 
     static abstract T operator *(T left, float right);
@@ -37,7 +39,14 @@ internal interface ILane<T>
     static abstract T PowerOfTwo(T k);
 
     /// <summary>left &gt; right ? yes : no, without a branch; a comparison with NaN is false.</summary>
+    /// <remarks>
+    /// A constant must stand on the right: ILGPU 1.5.3 turns <c>0 &gt; x</c> into an unordered <c>x &lt; 0</c>, which
+    /// is true for NaN.
+    /// </remarks>
     static abstract T IfGreater(T left, T right, T yes, T no);
+
+    /// <summary>left &lt; right ? yes : no, as <see cref="IfGreater"/>.</summary>
+    static abstract T IfLess(T left, T right, T yes, T no);
 
     /// <summary>condition ? yes : no, the same for all.</summary>
     static abstract T If(bool condition, T yes, T no);
@@ -53,6 +62,8 @@ internal struct Lane : ILane<Lane>
     public static Lane operator +(Lane left, float right) => Of(left.Value + right);
 
     public static Lane operator -(Lane left, Lane right) => Of(left.Value - right.Value);
+
+    public static Lane operator -(Lane left, float right) => Of(left.Value - right);
 
     public static Lane operator *(Lane left, Lane right) => Of(left.Value * right.Value);
 
@@ -74,6 +85,9 @@ internal struct Lane : ILane<Lane>
 
     public static Lane IfGreater(Lane left, Lane right, Lane yes, Lane no) =>
         Of(Utilities.Select(left.Value > right.Value, yes.Value, no.Value));
+
+    public static Lane IfLess(Lane left, Lane right, Lane yes, Lane no) =>
+        Of(Utilities.Select(left.Value < right.Value, yes.Value, no.Value));
 
     public static Lane If(bool condition, Lane yes, Lane no) =>
         Of(Utilities.Select(condition, yes.Value, no.Value));

@@ -21,7 +21,7 @@ internal struct LionRule : IUpdateRule
         g = Decay.Gradient(e.P, g);
         T zero = T.Of(0f);
         T c = Moments.First(e.A, g);
-        T sign = T.IfGreater(c, zero, T.Of(1f), T.IfGreater(zero, c, T.Of(-1f), c));
+        T sign = T.IfGreater(c, zero, T.Of(1f), T.IfLess(c, zero, T.Of(-1f), c));
         e.P = Decay.Parameter(e.P) - LearningRate * sign;
         e.A = Moments.Beta2 * e.A + Moments.OneMinusBeta2 * g;
         return e;

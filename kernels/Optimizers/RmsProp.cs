@@ -104,6 +104,6 @@ internal struct RmsPropScalars
         where T : struct, ILane<T>
     {
         T variance = v - a * a;
-        return T.Sqrt(T.IfGreater(T.Of(0f), variance, T.Of(0f), variance));
+        return T.Sqrt(T.IfLess(variance, T.Of(0f), T.Of(0f), variance));
     }
 }

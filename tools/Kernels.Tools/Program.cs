@@ -2,5 +2,5 @@ namespace Kernels.Tools;
 
 internal static class Program
 {
-    private static void Main() { }
+    private static int Main(string[] arguments) => CommandLine.Run(arguments, Console.Out, Console.Error);
 }

@@ -14,6 +14,8 @@ internal readonly struct HostLane(Vector<float> value) : ILane<HostLane>
 
     public static HostLane operator -(HostLane left, HostLane right) => new(left.Value - right.Value);
 
+    public static HostLane operator -(HostLane left, float right) => new(left.Value - new Vector<float>(right));
+
     public static HostLane operator *(HostLane left, HostLane right) => new(left.Value * right.Value);
 
     public static HostLane operator *(HostLane left, float right) => new(left.Value * right);
@@ -35,6 +37,9 @@ internal readonly struct HostLane(Vector<float> value) : ILane<HostLane>
 
     public static HostLane IfGreater(HostLane left, HostLane right, HostLane yes, HostLane no) =>
         new(Vector.ConditionalSelect(Vector.GreaterThan(left.Value, right.Value), yes.Value, no.Value));
+
+    public static HostLane IfLess(HostLane left, HostLane right, HostLane yes, HostLane no) =>
+        new(Vector.ConditionalSelect(Vector.LessThan(left.Value, right.Value), yes.Value, no.Value));
 
     public static HostLane If(bool condition, HostLane yes, HostLane no) => condition ? yes : no;
 }

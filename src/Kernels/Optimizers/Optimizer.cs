@@ -1,4 +1,6 @@
+using System.Globalization;
 using ILGPU.Runtime;
+using Kernels.Serialization;
 using Kernels.Validation;
 
 namespace Kernels.Optimizers;
@@ -32,8 +34,11 @@ public sealed class Optimizer : IDisposable
     private readonly ElementwiseOptions[] _options;
     private readonly bool[] _frozen;
     private readonly int[] _steps;
+    private readonly StepGuard? _guard;
     private double _learningRateFactor = 1;
+    private int _stepCount;
     private StepGroups? _groups;
+    private bool _isPending; // whether the last step was skipped is known to the device alone
     private bool _disposed;
 
     /// <summary>Allocates the arena and copies the initial values into it.</summary>
@@ -91,6 +96,11 @@ public sealed class Optimizer : IDisposable
             _state[slot] = ArenaTensor.Create(accelerator, length, Storage.F32, options.InitialState(slot));
         }
 
+        if (_settings.MaxGradientNorm is not null || _settings.LossScaling is not null)
+        {
+            _guard = new StepGuard(accelerator, _settings, _arena);
+        }
+
         for (int i = 0; i < parameters.Count; i++)
         {
             if (!parameters[i].Values.IsEmpty)
@@ -106,8 +116,43 @@ public sealed class Optimizer : IDisposable
     /// <summary>The parameters, in the order given.</summary>
     public IReadOnlyList<Parameter> Parameters => _arena.Parameters;
 
-    /// <summary>Steps taken by the optimizer.</summary>
-    public int StepCount { get; private set; }
+    /// <summary>How the tensors are kept, and what is fused into the step.</summary>
+    public OptimizerSettings Settings => _settings;
+
+    /// <summary>Steps taken; a skipped one does not count. Waits for the last step if it may have been skipped.</summary>
+    /// <exception cref="ObjectDisposedException">The optimizer or its session is disposed.</exception>
+    public int StepCount
+    {
+        get
+        {
+            Settle();
+            return _stepCount;
+        }
+    }
+
+    /// <summary>The scale of the loss that the next gradients are to come from; 1 without loss scaling.</summary>
+    /// <exception cref="ObjectDisposedException">The optimizer or its session is disposed.</exception>
+    public double LossScale
+    {
+        get
+        {
+            Settle();
+            return _guard?.LossScale(_session.Stream) ?? 1;
+        }
+    }
+
+    /// <summary>The norm of the unscaled gradients of the last step, before clipping. Waits for it.</summary>
+    /// <exception cref="InvalidOperationException">The settings ask for neither clipping nor loss scaling.</exception>
+    /// <exception cref="ObjectDisposedException">The optimizer or its session is disposed.</exception>
+    public float GradientNorm
+    {
+        get
+        {
+            ThrowIfDisposed();
+            return _guard?.Norm(_session.Stream)
+                ?? throw new InvalidOperationException("The settings ask for neither clipping nor loss scaling.");
+        }
+    }
 
     /// <summary>Multiplies every parameter's learning rate, for schedules; finite and not negative.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is negative or not a number.</exception>
@@ -129,9 +174,10 @@ public sealed class Optimizer : IDisposable
     /// <exception cref="ObjectDisposedException">The optimizer or its session is disposed.</exception>
     public void Step()
     {
-        ThrowIfDisposed();
+        Settle();
         _groups ??= Group();
-        StepCount++;
+        _stepCount++;
+        _guard?.Prepare(_session.Stream, _g.View, _frozen);
         UpdateCall call = new()
         {
             P = _p.View,
@@ -140,19 +186,21 @@ public sealed class Optimizer : IDisposable
             B = State(1),
             C = State(2),
             GradientFactor = Options.Maximize ? -1f : 1f,
-            RandomStep = (uint)StepCount,
+            RandomStep = (uint)_stepCount,
             Extras = new UpdateExtras
             {
+                Control = _guard is null ? default : _guard.Control,
                 Copy = _copy.View,
                 Average = _average.View.As<float>(),
                 AverageRate = _settings.Averaging == WeightAveraging.Exponential
                     ? 1 - _settings.AverageDecay
-                    : 1.0 / StepCount,
+                    : 1.0 / _stepCount,
                 StochasticRounding = _settings.StochasticRounding,
                 Seed = _settings.Seed,
             },
         };
         _groups.Step(_session.Stream, call, _steps);
+        _isPending = _guard is not null;
     }
 
     /// <summary>Copies the gradient of the only parameter to the device and takes one step.</summary>
@@ -241,7 +289,11 @@ public sealed class Optimizer : IDisposable
     /// <summary>Steps this parameter has taken; it takes none while it is frozen.</summary>
     /// <param name="name">The parameter's name.</param>
     /// <exception cref="ArgumentException">There is no such parameter.</exception>
-    public int StepsOf(string name) => _steps[Index(name)];
+    public int StepsOf(string name)
+    {
+        Settle();
+        return _steps[Index(name)];
+    }
 
     /// <summary>Gives a parameter other values, in the copy and the average too.</summary>
     /// <param name="name">The parameter's name.</param>
@@ -309,6 +361,68 @@ public sealed class Optimizer : IDisposable
         }
     }
 
+    /// <summary>Saves parameters, state and counts in safetensors format.</summary>
+    /// <remarks>
+    /// A parameter <c>w</c> is the tensor <c>w</c>; its state <c>w.exp_avg</c> and so on with PyTorch's names; its count
+    /// of steps <c>w.step</c>; its average <c>w.average</c>.
+    /// </remarks>
+    /// <param name="stream">Where the file goes; stays open.</param>
+    /// <exception cref="ArgumentNullException"><paramref name="stream"/> is null.</exception>
+    /// <exception cref="ArgumentException">The stream cannot be written, or two tensors would have one name.</exception>
+    public void Save(Stream stream)
+    {
+        Require.NotNull(stream);
+        Settle();
+        Dictionary<string, string> metadata = OptimizerFile.Metadata(Options);
+        if (_guard?.Scaler is { } scaler)
+        {
+            (double scale, int clean) = scaler.Save(_session.Stream);
+            metadata["loss_scale"] = scale.ToString("R", CultureInfo.InvariantCulture);
+            metadata["clean_steps"] = clean.ToString(CultureInfo.InvariantCulture);
+        }
+
+        metadata["step"] = _stepCount.ToString(CultureInfo.InvariantCulture);
+        OptimizerFile.Save(stream, _session.Stream, Entries(), _steps, metadata);
+    }
+
+    /// <summary>Loads what <see cref="Save"/> wrote for the same parameters, algorithm and storages.</summary>
+    /// <param name="stream">The file; seekable; stays open.</param>
+    /// <exception cref="ArgumentNullException"><paramref name="stream"/> is null.</exception>
+    /// <exception cref="InvalidDataException">The file does not fit; the message says why, and nothing is changed.</exception>
+    public void Load(Stream stream)
+    {
+        Require.NotNull(stream);
+        Settle();
+        using var file = new SafeTensorsFile(stream, leaveOpen: true);
+        List<OptimizerFile.Entry> entries = Entries();
+        OptimizerFile.Check(file, entries, OptimizerFile.Metadata(Options));
+        int step = Number<int>(file, "step");
+        if (_guard?.Scaler is { } scaler)
+        {
+            double scale = Number<double>(file, "loss_scale");
+            int clean = Number<int>(file, "clean_steps");
+            try
+            {
+                scaler.Load(_session.Stream, scale, clean);
+            }
+            catch (ArgumentOutOfRangeException e)
+            {
+                throw new InvalidDataException($"The file's loss scale is no loss scale: {e.Message}", e);
+            }
+        }
+
+        OptimizerFile.Load(file, _session.Stream, entries, _steps);
+        _stepCount = step;
+        for (int i = 0; i < Parameters.Count && _settings.Master; i++)
+        {
+            var values = new float[Parameters[i].Length];
+            Download(Parameters[i].Name, values);
+            TensorCopy.Upload(_session.Stream, values, Segment(_copy, i));
+        }
+
+        Regroup();
+    }
+
     /// <summary>Releases the arena.</summary>
     public void Dispose()
     {
@@ -319,6 +433,7 @@ public sealed class Optimizer : IDisposable
 
         _disposed = true;
         _groups?.Dispose();
+        _guard?.Dispose();
         _p.Dispose();
         _g.Dispose();
         _copy.Dispose();
@@ -327,6 +442,40 @@ public sealed class Optimizer : IDisposable
         {
             state.Dispose();
         }
+    }
+
+    private static T Number<T>(SafeTensorsFile file, string key)
+        where T : ISpanParsable<T> =>
+        T.TryParse(file.Metadata.GetValueOrDefault(key), CultureInfo.InvariantCulture, out T? number)
+            ? number
+            : throw new InvalidDataException($"The file's metadata lack a number '{key}'.");
+
+    private List<OptimizerFile.Entry> Entries()
+    {
+        var entries = new List<OptimizerFile.Entry>();
+        for (int i = 0; i < Parameters.Count; i++)
+        {
+            Parameter parameter = Parameters[i];
+            long[] shape = [.. parameter.Shape];
+            TensorView view = View(parameter.Name);
+            Add(parameter.Name, view, parameter.Length == 0 ? _p.View.Storage : view.Storage);
+            for (int slot = 0; slot < _state.Length; slot++)
+            {
+                Add($"{parameter.Name}.{Options.StateNames[slot]}", Segment(_state[slot], i), Storage.F32);
+            }
+
+            if (_settings.Averaging != WeightAveraging.None)
+            {
+                Add($"{parameter.Name}.average", Segment(_average, i), Storage.F32);
+            }
+
+            entries.Add(new(new SafeTensorInfo($"{parameter.Name}.step", SafeTensorType.I64), default, i));
+
+            void Add(string name, TensorView tensor, Storage storage) =>
+                entries.Add(new(new SafeTensorInfo(name, OptimizerFile.TypeOf(storage), shape), tensor, i));
+        }
+
+        return entries;
     }
 
     private ILGPU.ArrayView<float> State(int slot) => slot < _state.Length ? _state[slot].View.As<float>() : default;
@@ -386,8 +535,26 @@ public sealed class Optimizer : IDisposable
         }
     }
 
+    /// <summary>Learns whether the last step was skipped, and takes it back from the counts if so.</summary>
+    private void Settle()
+    {
+        ThrowIfDisposed();
+        if (!_isPending)
+        {
+            return;
+        }
+
+        _isPending = false;
+        if (!_guard!.WasTaken(_session.Stream))
+        {
+            _stepCount--;
+            _groups!.TakeBack(_steps);
+        }
+    }
+
     private void Regroup()
     {
+        Settle();
         _groups?.Dispose();
         _groups = null;
     }

@@ -42,12 +42,29 @@ public sealed record OptimizerSettings
     /// <summary>Decay of the exponential average, in [0, 1).</summary>
     public double AverageDecay { get; init; } = 0.999;
 
+    /// <summary>
+    /// Clips the gradients of a step to this norm, taken over all parameters that are not frozen; not negative. A step
+    /// whose gradients are not finite is skipped. Null does neither.
+    /// </summary>
+    public double? MaxGradientNorm { get; init; }
+
+    /// <summary>
+    /// The gradients are those of a loss times a scale: the step divides by it, is skipped where a gradient is not
+    /// finite, and the scale grows and backs off. Null: the gradients are those of the loss.
+    /// </summary>
+    public LossScalerOptions? LossScaling { get; init; }
+
     internal static void Validate(OptimizerSettings settings)
     {
         Require.Defined(settings.Parameters);
         Require.Defined(settings.Gradients);
         Require.Defined(settings.Averaging);
         Require.InRange(settings.AverageDecay, 0, 1);
+        if (settings.MaxGradientNorm is { } norm)
+        {
+            Require.NotNegative(norm, "settings.MaxGradientNorm");
+        }
+
         if (settings.Master && settings.Parameters == Storage.F32)
         {
             throw new ArgumentException("A Master is for Parameters in F16 or BF16.", nameof(settings));

@@ -58,16 +58,7 @@ internal sealed class StepGroups : IDisposable
     /// <summary>Takes a step and counts it for every parameter that is not frozen.</summary>
     internal void Step(AcceleratorStream stream, in UpdateCall call, int[] steps)
     {
-        for (int g = 0; g < _groupSteps.Length; g++)
-        {
-            _groupSteps[g]++;
-        }
-
-        for (int i = 0; i < steps.Length; i++)
-        {
-            steps[i] += _groupOf[i] < 0 ? 0 : 1;
-        }
-
+        Count(steps, 1);
         if (_groupSteps.Length == 0)
         {
             return;
@@ -85,7 +76,23 @@ internal sealed class StepGroups : IDisposable
         StepBorrowed(stream, call);
     }
 
+    /// <summary>Takes the last step back from the counts: the device skipped it.</summary>
+    internal void TakeBack(int[] steps) => Count(steps, -1);
+
     public void Dispose() => _table?.Dispose();
+
+    private void Count(int[] steps, int change)
+    {
+        for (int g = 0; g < _groupSteps.Length; g++)
+        {
+            _groupSteps[g] += change;
+        }
+
+        for (int i = 0; i < steps.Length; i++)
+        {
+            steps[i] += _groupOf[i] < 0 ? 0 : change;
+        }
+    }
 
     private void StepBorrowed(AcceleratorStream stream, in UpdateCall call)
     {

@@ -19,10 +19,12 @@ public static class StepCases
         from length in Gen.Elements(s_lengths)
         from shift in Gen.Frequency((2, Gen.Constant(0)), (1, Gen.Choose(1, 3)))
         from step in Gen.Elements(1, 2, 3, 5, 6, 7, 100, 10_000)
-        from p in Gen.Frequency((3, Gen.Constant(Storage.F32)), (1, Gen.Constant(Storage.F16)), (1, Gen.Constant(Storage.BF16)))
-        from g in Gen.Frequency((3, Gen.Constant(Storage.F32)), (1, Gen.Constant(Storage.F16)), (1, Gen.Constant(Storage.BF16)))
+        from storage in Gen.Frequency(
+            (4, Gen.Constant((P: Storage.F32, G: Storage.F32))),
+            (1, Gen.Elements(
+                (P: Storage.F16, G: Storage.F16), (P: Storage.BF16, G: Storage.BF16), (P: Storage.F32, G: Storage.BF16))))
         from seed in Gen.Choose(0, int.MaxValue - 1)
-        select new StepCase(form, length, shift, step, p, g, seed),
+        select new StepCase(form, length, shift, step, storage.P, storage.G, seed),
         Smaller);
 
     private static IEnumerable<StepCase> Smaller(StepCase c)
@@ -37,14 +39,9 @@ public static class StepCases
             yield return c with { Shift = 0 };
         }
 
-        if (c.P != Storage.F32)
+        if (c.P != Storage.F32 || c.G != Storage.F32)
         {
-            yield return c with { P = Storage.F32 };
-        }
-
-        if (c.G != Storage.F32)
-        {
-            yield return c with { G = Storage.F32 };
+            yield return c with { P = Storage.F32, G = Storage.F32 };
         }
     }
 }

@@ -1,0 +1,59 @@
+using ILGPU;
+using Kernels.DeviceCode.Common;
+
+namespace Kernels.DeviceCode.Reductions;
+
+/// <summary>Independent items: what item i does, given what is the same for all.</summary>
+internal interface IItemWork
+{
+    /// <summary>What all items need from device memory.</summary>
+    Quad Uniform();
+
+    /// <summary>Does item <paramref name="i"/>.</summary>
+    void Item(long i, Quad uniform);
+}
+
+/// <summary>Blocks of lanes: what one lane of a block does, given what is the same for the whole block.</summary>
+internal interface IBlockWork
+{
+    /// <summary>Lanes of a block: a power of two. The result must not depend on how a group holds them.</summary>
+    static abstract int LaneCount { get; }
+
+    /// <summary>What all lanes of the block need from device memory.</summary>
+    Quad Uniform(long block);
+
+    /// <summary>Does one lane of one block.</summary>
+    void Item(long block, int lane, Quad uniform);
+}
+
+/// <summary>The walks of the reductions; what is computed is in the work.</summary>
+/// <remarks>
+/// Shapes: the launch covers exactly the items or blocks from <c>first</c> on, so there is no bounds check.
+/// Needs: no shared memory. Items: any group size. Blocks: a group size that divides the lanes of a block.
+/// Order: which item does what depends on its index alone: the same bits for every launch shape.
+/// </remarks>
+internal static class Walks
+{
+    /// <summary>One item each.</summary>
+    [DeviceKernel("reductions/walks.items")]
+    internal static void Items<TWork>(TWork work, long first)
+        where TWork : struct, IItemWork
+    {
+        Quad uniform = work.Uniform();
+        // Separates what is uniform from what is not: PoCL then keeps it in registers and vectorises the rest.
+        Group.Barrier();
+        work.Item(first + (long)Grid.IdxX * Group.DimX + Group.IdxX, uniform);
+    }
+
+    /// <summary>One lane of a block each; consecutive items are consecutive lanes.</summary>
+    [DeviceKernel("reductions/walks.blocks")]
+    internal static void Blocks<TWork>(TWork work, long first)
+        where TWork : struct, IBlockWork
+    {
+        int groups = TWork.LaneCount / Group.DimX;
+        long block = first + Grid.IdxX / groups;
+        Quad uniform = work.Uniform(block);
+        Group.Barrier(); // as in Items
+        work.Item(block, Grid.IdxX % groups * Group.DimX + Group.IdxX, uniform);
+    }
+}

@@ -1,0 +1,134 @@
+using ILGPU;
+using ILGPU.Runtime;
+using ILGPU.Runtime.OpenCL;
+using Kernels.DeviceCode.Common;
+using Kernels.DeviceCode.Reductions;
+using Kernels.Host;
+
+namespace Kernels.Launching;
+
+/// <summary>Launches independent items; on ILGPU's CPU accelerator the host's threads do them.</summary>
+internal sealed class ItemLauncher<TWork>
+    where TWork : struct, IItemWork
+{
+    private readonly DeviceFacts _facts;
+    private readonly Action<AcceleratorStream, KernelConfig, TWork, long>? _kernel;
+
+    internal ItemLauncher(Accelerator accelerator, DeviceFacts facts)
+    {
+        _facts = facts;
+        if (facts.Class != DeviceClass.Host)
+        {
+            _kernel = accelerator.LoadKernel<TWork, long>(Walks.Items);
+        }
+    }
+
+    /// <summary>Does the items from <paramref name="first"/> up to <paramref name="end"/>.</summary>
+    /// <param name="stream">Stream of the accelerator.</param>
+    /// <param name="work">What an item does.</param>
+    /// <param name="first">First item.</param>
+    /// <param name="end">One past the last item.</param>
+    /// <param name="grain">Items worth a thread of the host.</param>
+    internal void Run(AcceleratorStream stream, in TWork work, long first, long end, long grain = 4096)
+    {
+        if (_kernel is null)
+        {
+            HostPool.Run(new HostItems { Work = work, First = first }, end - first, grain, _facts.Cores);
+            return;
+        }
+
+        LinearPlan plan = LinearPlan.For(_facts, end - first, LinearWalk.Elements);
+        while (plan.TryNext(out LinearLaunch launch))
+        {
+            _kernel(stream, new KernelConfig(launch.Groups, launch.GroupSize), work, first + launch.First);
+        }
+    }
+
+    private struct HostItems : IHostWork
+    {
+        internal TWork Work;
+        internal long First;
+
+        public readonly void Run(long begin, long end)
+        {
+            Quad uniform = Work.Uniform();
+            for (long i = begin; i < end; i++)
+            {
+                Work.Item(First + i, uniform);
+            }
+        }
+    }
+}
+
+/// <summary>Launches blocks of lanes; on ILGPU's CPU accelerator the host's threads do them.</summary>
+internal sealed class BlockLauncher<TWork>
+    where TWork : struct, IBlockWork
+{
+    private readonly DeviceFacts _facts;
+    private readonly Action<AcceleratorStream, KernelConfig, TWork, long>? _kernel;
+
+    internal BlockLauncher(Accelerator accelerator, DeviceFacts facts)
+    {
+        _facts = facts;
+        if (facts.Class != DeviceClass.Host)
+        {
+            _kernel = accelerator.LoadKernel<TWork, long>(Walks.Blocks);
+        }
+    }
+
+    /// <summary>Does the blocks from <paramref name="first"/> up to <paramref name="end"/>.</summary>
+    /// <param name="stream">Stream of the accelerator.</param>
+    /// <param name="work">What a lane does.</param>
+    /// <param name="first">First block.</param>
+    /// <param name="end">One past the last block.</param>
+    /// <param name="grain">Blocks worth a thread of the host.</param>
+    internal void Run(AcceleratorStream stream, in TWork work, long first, long end, long grain = 16)
+    {
+        if (_kernel is null)
+        {
+            HostPool.Run(new HostBlocks { Work = work, First = first }, end - first, grain, _facts.Cores);
+            return;
+        }
+
+        while (first < end)
+        {
+            BlockLaunch launch = ReductionPlan.Blocks(_facts, TWork.LaneCount, first, end);
+            _kernel(stream, new KernelConfig(launch.Groups, launch.GroupSize), work, launch.First);
+            first += (long)launch.Groups * launch.GroupSize / TWork.LaneCount;
+        }
+    }
+
+    private struct HostBlocks : IHostWork
+    {
+        internal TWork Work;
+        internal long First;
+
+        public readonly void Run(long begin, long end)
+        {
+            for (long block = First + begin; block < First + end; block++)
+            {
+                Quad uniform = Work.Uniform(block);
+                for (int lane = 0; lane < TWork.LaneCount; lane++)
+                {
+                    Work.Item(block, lane, uniform);
+                }
+            }
+        }
+    }
+}
+
+/// <summary>Whether tensors allow accesses of four elements.</summary>
+internal static class Alignment
+{
+    internal static bool IsPacked(Accelerator accelerator, TensorView view)
+    {
+        if (view.Buffer is not { } buffer)
+        {
+            return true;
+        }
+
+        // An OpenCL buffer is a handle; its memory starts at a multiple of 128 bytes.
+        long start = accelerator is CLAccelerator ? 0 : buffer.NativePtr;
+        return (start + view.Index * view.ElementBytes) % (4 * view.ElementBytes) == 0;
+    }
+}

@@ -1,0 +1,155 @@
+using ILGPU;
+using ILGPU.Runtime;
+using Kernels.Serialization;
+
+namespace Kernels.Optimizers;
+
+/// <summary>
+/// An optimizer's tensors as a safetensors file: each parameter under its name, its state under
+/// <c>name.exp_avg</c> and so on with PyTorch's names, its count as <c>name.step</c>, its average as
+/// <c>name.average</c>.
+/// </summary>
+internal static class OptimizerFile
+{
+    private const string Format = "kernels.optimizer.1";
+    private const int Piece = 1 << 20;
+
+    /// <summary>One tensor of the file and where it lies.</summary>
+    internal readonly record struct Entry(SafeTensorInfo Info, TensorView View, int Parameter);
+
+    internal static void Save(
+        Stream stream, AcceleratorStream queue, IReadOnlyList<Entry> entries, ReadOnlySpan<int> steps,
+        IReadOnlyDictionary<string, string> metadata)
+    {
+        using var writer = new SafeTensorsWriter(
+            stream, [.. entries.Select(e => e.Info)], metadata, leaveOpen: true);
+        foreach (Entry entry in entries)
+        {
+            switch (entry.Info.Type)
+            {
+                case SafeTensorType.I64:
+                    writer.Write<long>(entry.Info.Name, [steps[entry.Parameter]]);
+                    break;
+                case SafeTensorType.F32:
+                    Write<float>(writer, queue, entry);
+                    break;
+                default:
+                    Write<ushort>(writer, queue, entry);
+                    break;
+            }
+        }
+
+        writer.Finish();
+    }
+
+    /// <summary>Refuses a file that does not fit, before anything is changed.</summary>
+    /// <exception cref="InvalidDataException">It does not fit; the message says why.</exception>
+    internal static void Check(
+        SafeTensorsFile file, IReadOnlyList<Entry> entries, IReadOnlyDictionary<string, string> metadata)
+    {
+        foreach ((string key, string wanted) in metadata)
+        {
+            string got = file.Metadata.GetValueOrDefault(key, "nothing");
+            if (IsIdentity(key) && !string.Equals(got, wanted, StringComparison.Ordinal))
+            {
+                throw new InvalidDataException($"The file's {key} must be '{wanted}', and is '{got}'.");
+            }
+        }
+
+        var names = entries.Select(e => e.Info.Name).ToHashSet(StringComparer.Ordinal);
+        foreach (SafeTensorInfo tensor in file.Tensors)
+        {
+            if (!names.Contains(tensor.Name))
+            {
+                throw new InvalidDataException($"The file has a tensor '{tensor.Name}' that the optimizer lacks.");
+            }
+        }
+
+        foreach (Entry entry in entries)
+        {
+            if (!file.TryFind(entry.Info.Name, out SafeTensorInfo? found))
+            {
+                throw new InvalidDataException($"The file lacks the tensor '{entry.Info.Name}'.");
+            }
+
+            if (found.Type != entry.Info.Type || !found.Shape.SequenceEqual(entry.Info.Shape))
+            {
+                throw new InvalidDataException(
+                    $"The tensor '{entry.Info.Name}' must be {entry.Info}, and is {found}.");
+            }
+
+            if (found.Type == SafeTensorType.I64)
+            {
+                Span<long> step = [0];
+                file.Read(found.Name, step);
+                if (step[0] is < 0 or > int.MaxValue)
+                {
+                    throw new InvalidDataException($"The count '{found.Name}' is {step[0]}, which is no step count.");
+                }
+            }
+        }
+    }
+
+    internal static void Load(
+        SafeTensorsFile file, AcceleratorStream queue, IReadOnlyList<Entry> entries, Span<int> steps)
+    {
+        foreach (Entry entry in entries)
+        {
+            switch (entry.Info.Type)
+            {
+                case SafeTensorType.I64:
+                    Span<long> step = [0];
+                    file.Read(entry.Info.Name, step);
+                    steps[entry.Parameter] = (int)step[0];
+                    break;
+                case SafeTensorType.F32:
+                    Read<float>(file, queue, entry);
+                    break;
+                default:
+                    Read<ushort>(file, queue, entry);
+                    break;
+            }
+        }
+    }
+
+    internal static SafeTensorType TypeOf(Storage storage) => storage switch
+    {
+        Storage.F32 => SafeTensorType.F32,
+        Storage.F16 => SafeTensorType.F16,
+        _ => SafeTensorType.BF16,
+    };
+
+    /// <summary>What the file says of itself; the first two must be the reader's too.</summary>
+    internal static Dictionary<string, string> Metadata(OptimizerOptions options) => new(StringComparer.Ordinal)
+    {
+        ["format"] = Format,
+        ["optimizer"] = options.GetType().Name,
+        ["options"] = options.ToString(),
+    };
+
+    private static bool IsIdentity(string key) => key is "format" or "optimizer";
+
+    private static void Write<T>(SafeTensorsWriter writer, AcceleratorStream queue, Entry entry)
+        where T : unmanaged
+    {
+        var piece = new T[Math.Min(Piece, entry.View.Length)];
+        for (long first = 0; first < entry.View.Length; first += Piece)
+        {
+            Span<T> part = piece.AsSpan(0, (int)Math.Min(Piece, entry.View.Length - first));
+            entry.View.Slice(first, part.Length).As<T>().CopyToCPU(queue, part);
+            writer.Write<T>(entry.Info.Name, part);
+        }
+    }
+
+    private static void Read<T>(SafeTensorsFile file, AcceleratorStream queue, Entry entry)
+        where T : unmanaged
+    {
+        var piece = new T[Math.Min(Piece, entry.View.Length)];
+        for (long first = 0; first < entry.View.Length; first += Piece)
+        {
+            Span<T> part = piece.AsSpan(0, (int)Math.Min(Piece, entry.View.Length - first));
+            file.Read(entry.Info.Name, part, first);
+            entry.View.Slice(first, part.Length).As<T>().CopyFromCPU<T, ArrayView<T>>(queue, part);
+        }
+    }
+}

@@ -1,0 +1,153 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Reflection;
+using System.Text.RegularExpressions;
+using ILGPU;
+using ILGPU.Backends.EntryPoints;
+using ILGPU.Backends.OpenCL;
+using ILGPU.Backends.PTX;
+using ILGPU.Runtime.Cuda;
+using ILGPU.Runtime.OpenCL;
+
+namespace Kernels.Tests.Catalog;
+
+/// <summary>Every kernel becomes code that a GPU would like, which needs no GPU to see.</summary>
+public sealed partial class LoweringTests
+{
+    // Static shared memory and registers are judged per architecture; ILGPU names at most sm_80 as the target.
+    private static readonly CudaArchitecture[] s_architectures =
+        [CudaArchitecture.SM_70, CudaArchitecture.SM_80, CudaArchitecture.SM_86, CudaArchitecture.SM_90];
+
+    public static TheoryData<string> Ids() => [.. DeviceKernels.All.Keys.Order(StringComparer.Ordinal)];
+
+    [Theory]
+    [MemberData(nameof(Ids))]
+    public void Becomes_clean_PTX(string id)
+    {
+        foreach ((string name, string ptx) in Ptx(id, CudaArchitecture.SM_80))
+        {
+            Assert.DoesNotContain(".f64", ptx, StringComparison.Ordinal);
+            Assert.DoesNotContain(".local", ptx, StringComparison.Ordinal);
+            Assert.DoesNotContain(".extern .func", ptx, StringComparison.Ordinal);
+            Assert.DoesNotContain(".approx", ptx, StringComparison.Ordinal);
+            // ILGPU's O2 marks branches as uniform that are not; the skip flag, one word for the whole grid, is uniform
+            // by construction, and the simulator's uniform-branch check watches it.
+            int uniform = name.Contains("Controlled", StringComparison.Ordinal) ? 1 : 0;
+            Assert.True(
+                PredicatedUniformBranch().Count(ptx) == uniform, $"{name} has a predicated uniform branch.");
+            if (id.EndsWith("packets", StringComparison.Ordinal))
+            {
+                // Three scalar floats or fewer may be read one by one: the control and nothing else.
+                Assert.True(
+                    WideAccess().Count(ptx) >= 3, $"{name} reads and writes its tensors in less than 128 bits.");
+            }
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Ids))]
+    public void Becomes_OpenCL(string id)
+    {
+        foreach (OptimizationLevel level in new[] { OptimizationLevel.O1, OptimizationLevel.O2 })
+        {
+            using Context context = Context.Create(b => b.EnableAlgorithms().Optimize(level));
+            using var backend = new CLBackend(
+                context, new CLCapabilityContext(false, false, true, false, false), CLDeviceVendor.Other,
+                CLCVersion.CL30);
+            foreach (MethodInfo method in DeviceKernels.All[id])
+            {
+                var kernel = (CLCompiledKernel)backend.Compile(
+                    EntryPointDescription.FromExplicitlyGroupedKernel(method), default);
+                Assert.DoesNotContain("double", kernel.Source, StringComparison.Ordinal);
+            }
+        }
+    }
+
+    /// <summary>With NVIDIA's assembler (its path in PTXAS): accepted everywhere, no spill, few registers.</summary>
+    [Theory]
+    [MemberData(nameof(Ids))]
+    public void Is_accepted_by_ptxas(string id)
+    {
+        string? ptxas = Environment.GetEnvironmentVariable("PTXAS");
+        foreach (CudaArchitecture architecture in s_architectures)
+        {
+            IReadOnlyList<(string Name, string Ptx)> kernels = Ptx(id, architecture);
+            Assert.NotEmpty(kernels);
+            if (ptxas is null)
+            {
+                continue; // without the assembler, generating the PTX for each architecture is what is proven
+            }
+
+            Parallel.ForEach(kernels, kernel =>
+            {
+                (int registers, int spills) = Assemble(ptxas, architecture, kernel.Ptx);
+                Assert.True(spills == 0, $"{kernel.Name} spills {spills} bytes on {architecture}.");
+                Assert.True(
+                    registers <= RegisterLimit(id), $"{kernel.Name} takes {registers} registers on {architecture}.");
+            });
+        }
+    }
+
+    // 64 registers keep 1,024 threads on a multiprocessor; tiles of products hold their accumulators in registers.
+    private static int RegisterLimit(string id) => id.StartsWith("linear/matmul", StringComparison.Ordinal) ? 255 : 64;
+
+    private static IReadOnlyList<(string Name, string Ptx)> Ptx(string id, CudaArchitecture architecture)
+    {
+        using Context context = Context.Create(b => b.EnableAlgorithms().Optimize(OptimizationLevel.O2));
+        using var backend = new PTXBackend(
+            context, new CudaCapabilityContext(architecture), architecture, CudaInstructionSet.ISA_70, null);
+        var kernels = new List<(string, string)>();
+        foreach (MethodInfo method in DeviceKernels.All[id])
+        {
+            var kernel = (PTXCompiledKernel)backend.Compile(
+                EntryPointDescription.FromExplicitlyGroupedKernel(method), default);
+            kernels.Add((
+                $"{id}<{string.Join(", ", method.GetGenericArguments().Select(t => t.Name))}>", kernel.PTXAssembly));
+        }
+
+        return kernels;
+    }
+
+    private static (int Registers, int Spills) Assemble(string ptxas, CudaArchitecture architecture, string ptx)
+    {
+        string file = Path.GetTempFileName();
+        try
+        {
+            File.WriteAllText(file, ptx);
+            var start = new ProcessStartInfo(
+                ptxas, ["-v", $"-arch=sm_{architecture.Major}{architecture.Minor}", file, "-o", "/dev/null"])
+            {
+                UseShellExecute = false,
+                RedirectStandardError = true,
+                RedirectStandardOutput = true,
+            };
+            using Process process = Process.Start(start)!;
+            string output = process.StandardOutput.ReadToEnd() + process.StandardError.ReadToEnd();
+            process.WaitForExit();
+            Assert.True(process.ExitCode == 0, output);
+            return (Number(UsedRegisters(), output), Number(SpillStores(), output) + Number(SpillLoads(), output));
+        }
+        finally
+        {
+            File.Delete(file);
+        }
+    }
+
+    private static int Number(Regex regex, string text) =>
+        int.Parse(regex.Match(text).Groups[1].Value, CultureInfo.InvariantCulture);
+
+    [GeneratedRegex(@"@%?!?p\w*\s+bra\.uni")]
+    private static partial Regex PredicatedUniformBranch();
+
+    [GeneratedRegex(@"(ld|st)(\.global)?\.(v4\.[bfu]32|v2\.[bu]32)")]
+    private static partial Regex WideAccess();
+
+    [GeneratedRegex(@"Used (\d+) registers")]
+    private static partial Regex UsedRegisters();
+
+    [GeneratedRegex(@"(\d+) bytes spill stores")]
+    private static partial Regex SpillStores();
+
+    [GeneratedRegex(@"(\d+) bytes spill loads")]
+    private static partial Regex SpillLoads();
+}

@@ -1,0 +1,279 @@
+using ILGPU;
+using ILGPU.Runtime;
+using Kernels.Optimizers;
+using Kernels.Tests.Support;
+
+namespace Kernels.Tests.Validation;
+
+/// <summary>One call that must be refused.</summary>
+/// <param name="Member">The public member, as <c>Type.Member</c>.</param>
+/// <param name="What">What is wrong.</param>
+/// <param name="Exception">The exception.</param>
+/// <param name="Argument">The argument it names; null where the object itself is at fault.</param>
+/// <param name="Call">The call.</param>
+public sealed record BadCall(string Member, string What, Type Exception, string? Argument, Action<BadCallFixture> Call)
+{
+    public override string ToString() => $"{Member}: {What}";
+}
+
+/// <summary>Good arguments to spoil one at a time.</summary>
+public sealed class BadCallFixture : IDisposable
+{
+
+    public BadCallFixture()
+    {
+        Accelerator = TestDevices.Session.Accelerator;
+        Tensors = [.. Enumerable.Range(0, 6).Select(i => new GuardedTensor(Accelerator, new Draw(i).Floats(16)))];
+        Foreign = TestDevices.Warp(2);
+        ForeignTensor = new GuardedTensor(Foreign, new float[16]);
+        MemoryBuffer1D<float, Stride1D.Dense> gone = Accelerator.Allocate1D<float>(16);
+        Disposed = gone.View;
+        gone.Dispose();
+        Launcher = new UpdateLauncher(Accelerator, new AdamOptions());
+        Optimizer = new Optimizer(
+            TestDevices.Session, new AdamOptions(), [new Parameter("w", new float[16]), new Parameter("b", new float[4])]);
+        Gone = new Optimizer(TestDevices.Session, new AdamOptions(), [new Parameter("w", new float[16])]);
+        Gone.Dispose();
+        Norm = new GradientNorm(Accelerator, 16, 2);
+        Scaler = new LossScaler(Accelerator);
+    }
+
+    public Accelerator Accelerator { get; }
+
+    public AcceleratorStream Stream => Accelerator.DefaultStream;
+
+    public GuardedTensor[] Tensors { get; }
+
+    public TensorView P => Tensors[0].View;
+
+    public TensorView G => Tensors[1].View;
+
+    public ArrayView<float> M => Tensors[2].Floats;
+
+    public ArrayView<float> V => Tensors[3].Floats;
+
+    public ArrayView<float> X => Tensors[4].Floats;
+
+    public ArrayView<float> Y => Tensors[5].Floats;
+
+    public Accelerator Foreign { get; }
+
+    public GuardedTensor ForeignTensor { get; }
+
+    public TensorView Disposed { get; }
+
+    public UpdateLauncher Launcher { get; }
+
+    public Optimizer Optimizer { get; }
+
+    public Optimizer Gone { get; }
+
+    public GradientNorm Norm { get; }
+
+    public LossScaler Scaler { get; }
+
+    public void Dispose()
+    {
+        Optimizer.Dispose();
+        Norm.Dispose();
+        Scaler.Dispose();
+        ForeignTensor.Dispose();
+        Array.ForEach(Tensors, t => t.Dispose());
+    }
+}
+
+/// <summary>Every bad call gives a typed exception that names the argument, and changes nothing.</summary>
+public sealed partial class BadCallTests
+{
+    public static TheoryData<BadCall> Calls() => [.. All()];
+
+    [Theory]
+    [MemberData(nameof(Calls))]
+    public void Is_refused_by_name_and_changes_nothing(BadCall call)
+    {
+        using var fixture = new BadCallFixture();
+        uint[][] before = [.. fixture.Tensors.Select(t => t.Bits())];
+        byte[] optimizer = Saved(fixture.Optimizer);
+        Exception thrown = Record.Exception(() => call.Call(fixture))!;
+        Assert.NotNull(thrown);
+        Assert.True(call.Exception.IsInstanceOfType(thrown), $"{call} threw {thrown}");
+        if (call.Argument is not null)
+        {
+            string? argument = thrown is ArgumentException e ? e.ParamName : null;
+            Assert.Equal(call.Argument, argument);
+        }
+
+        fixture.Accelerator.Synchronize();
+        Assert.Equal(before, [.. fixture.Tensors.Select(t => t.Bits())]);
+        Assert.Equal(optimizer, Saved(fixture.Optimizer));
+    }
+
+    private static byte[] Saved(Optimizer optimizer)
+    {
+        using var stream = new MemoryStream();
+        optimizer.Save(stream);
+        return stream.ToArray();
+    }
+
+    private static IEnumerable<BadCall> All() => Sessions().Concat(Launchers()).Concat(Optimizers()).Concat(Norms())
+        .Concat(Options());
+
+    private static IEnumerable<BadCall> Sessions()
+    {
+        yield return Bad<ArgumentException>("Session.Open", "no selector", "wish", _ => Session.Open("abacus"));
+        yield return Bad<ArgumentException>("Session.Open", "no index", "wish", _ => Session.Open("cpu:one"));
+        yield return Bad<InvalidOperationException>("Session.Open", "no such device", null, _ => Session.Open("cpu:99"));
+        yield return Bad<ArgumentNullException>("Session.Use", "null", "accelerator", _ => Session.Use(null!));
+        yield return Bad<ArgumentException>(
+            "Session.Use", "another's stream", "stream", f => Session.Use(f.Accelerator, f.Foreign.DefaultStream));
+        yield return Bad<ObjectDisposedException>("Session.Synchronize", "disposed", null, f =>
+        {
+            Session session = Session.Use(f.Accelerator);
+            session.Dispose();
+            session.Synchronize();
+        });
+    }
+
+    private static IEnumerable<BadCall> Launchers()
+    {
+        const string Step = "UpdateLauncher.Step";
+        yield return Bad<ArgumentNullException>(
+            "UpdateLauncher..ctor", "null", "accelerator", _ => new UpdateLauncher(null!, new AdamOptions()));
+        yield return Bad<ArgumentNullException>(
+            "UpdateLauncher..ctor", "null", "options", f => new UpdateLauncher(f.Accelerator, null!));
+        yield return Bad<ArgumentNullException>(Step, "null stream", "stream", f => f.Launcher.Step(null!, f.P, f.G, [f.M, f.V], 1));
+        yield return Bad<ArgumentException>(
+            Step, "another's stream", "stream", f => f.Launcher.Step(f.Foreign.DefaultStream, f.P, f.G, [f.M, f.V], 1));
+        yield return Bad<ArgumentException>(
+            Step, "short gradient", "g", f => f.Launcher.Step(f.Stream, f.P, f.G.Slice(0, 15), [f.M, f.V], 1));
+        yield return Bad<ArgumentException>(
+            Step, "another's parameters", "p", f => f.Launcher.Step(f.Stream, f.ForeignTensor.View, f.G, [f.M, f.V], 1));
+        yield return Bad<ArgumentException>(
+            Step, "another's gradient", "g", f => f.Launcher.Step(f.Stream, f.P, f.ForeignTensor.View, [f.M, f.V], 1));
+        yield return Bad<ObjectDisposedException>(
+            Step, "disposed gradient", null, f => f.Launcher.Step(f.Stream, f.P, f.Disposed, [f.M, f.V], 1));
+        yield return Bad<ArgumentException>(
+            Step, "overlap", "g", f => f.Launcher.Step(f.Stream, f.P, f.P, [f.M, f.V], 1));
+        yield return Bad<ArgumentException>(
+            Step, "partial overlap", "g",
+            f => f.Launcher.Step(f.Stream, f.P.Slice(0, 8), f.P.Slice(7, 8), [f.M.SubView(0, 8), f.V.SubView(0, 8)], 1));
+        yield return Bad<ArgumentException>(Step, "a state missing", "state", f => f.Launcher.Step(f.Stream, f.P, f.G, [f.M], 1));
+        yield return Bad<ArgumentException>(
+            Step, "short state", "state[1]", f => f.Launcher.Step(f.Stream, f.P, f.G, [f.M, f.V.SubView(0, 3)], 1));
+        yield return Bad<ArgumentException>(
+            Step, "state twice", "state[1]", f => f.Launcher.Step(f.Stream, f.P, f.G, [f.M, f.M], 1));
+        yield return Bad<ArgumentException>(
+            Step, "state is the gradient", "state[0]", f => f.Launcher.Step(f.Stream, f.P, f.G, [f.Tensors[1].Floats, f.V], 1));
+        yield return Bad<ArgumentException>(
+            Step, "empty view", "state[0]", f => f.Launcher.Step(f.Stream, f.P, f.G, [default, f.V], 1));
+        yield return Bad<ArgumentOutOfRangeException>(
+            Step, "step 0", "step", f => f.Launcher.Step(f.Stream, f.P, f.G, [f.M, f.V], 0));
+        yield return Bad<ArgumentException>(
+            Step, "another algorithm", "options", f => f.Launcher.Step(f.Stream, f.P, f.G, [f.M, f.V], 1, new LionOptions()));
+        yield return Bad<ArgumentOutOfRangeException>(
+            Step, "NaN rate", "options",
+            f => f.Launcher.Step(f.Stream, f.P, f.G, [f.M, f.V], 1, new AdamOptions { LearningRate = double.NaN }));
+        foreach ((string what, string argument, Func<BadCallFixture, UpdateExtras> extras) in Extras())
+        {
+            Type exception = what.StartsWith("range", StringComparison.Ordinal)
+                ? typeof(ArgumentOutOfRangeException)
+                : typeof(ArgumentException);
+            yield return new BadCall(
+                Step, what, exception, argument, f => f.Launcher.Step(f.Stream, f.P, f.G, [f.M, f.V], 1, null, extras(f)));
+        }
+    }
+
+    private static IEnumerable<(string What, string Argument, Func<BadCallFixture, UpdateExtras> Extras)> Extras()
+    {
+        yield return ("control of 1", "extras", f => new UpdateExtras { Control = f.X.SubView(0, 1) });
+        yield return ("short average", "extras", f => new UpdateExtras { Average = f.X.SubView(0, 3) });
+        yield return ("range of the rate", "extras", f => new UpdateExtras { Average = f.X, AverageRate = 1.5 });
+        yield return ("range of the rate, NaN", "extras", f => new UpdateExtras { Average = f.X, AverageRate = double.NaN });
+        yield return ("average is a state", "extras.Average", f => new UpdateExtras { Average = f.V, AverageRate = 0.5 });
+        yield return ("copy in F32", "extras", f => new UpdateExtras { Copy = f.X });
+        yield return ("stochastic F32", "extras", f => new UpdateExtras { StochasticRounding = true });
+        yield return ("range of the first element", "extras", f => new UpdateExtras { FirstElement = 2 });
+        yield return ("control in the average", "extras.Control", f => new UpdateExtras
+        {
+            Average = f.X,
+            AverageRate = 0.5,
+            Control = f.X.SubView(0, 2),
+        });
+    }
+
+    private static IEnumerable<BadCall> Optimizers()
+    {
+        var one = new Parameter("w", new float[4]);
+        yield return Bad<ArgumentNullException>(
+            "Optimizer..ctor", "null", "session", _ => new Optimizer(null!, new AdamOptions(), [one]));
+        yield return Bad<ArgumentNullException>(
+            "Optimizer..ctor", "null", "options", _ => new Optimizer(TestDevices.Session, null!, [one]));
+        yield return Bad<ArgumentNullException>(
+            "Optimizer..ctor", "null", "parameters", _ => new Optimizer(TestDevices.Session, new AdamOptions(), null!));
+        yield return Bad<ArgumentException>(
+            "Optimizer..ctor", "a name twice", "parameters",
+            _ => new Optimizer(TestDevices.Session, new AdamOptions(), [one, one]));
+        yield return Bad<ArgumentException>(
+            "Optimizer..ctor", "options of another algorithm", "options",
+            _ => new Optimizer(TestDevices.Session, new AdamOptions(), [one with { Options = new LionOptions() }]));
+        yield return Bad<ArgumentException>(
+            "Optimizer..ctor", "a master of F32", "settings",
+            _ => new Optimizer(TestDevices.Session, new AdamOptions(), [one], new OptimizerSettings { Master = true }));
+        yield return Bad<ArgumentException>(
+            "Optimizer..ctor", "stochastic F16", "settings", _ => new Optimizer(
+                TestDevices.Session, new AdamOptions(), [one],
+                new OptimizerSettings { Parameters = Storage.F16, StochasticRounding = true }));
+        yield return Bad<ArgumentOutOfRangeException>(
+            "Optimizer..ctor", "negative norm", "settings", _ => new Optimizer(
+                TestDevices.Session, new AdamOptions(), [one], new OptimizerSettings { MaxGradientNorm = -1 }));
+        yield return Bad<ArgumentOutOfRangeException>(
+            "Optimizer..ctor", "no storage", "settings", _ => new Optimizer(
+                TestDevices.Session, new AdamOptions(), [one], new OptimizerSettings { Gradients = (Storage)9 }));
+        yield return Bad<ArgumentException>(
+            "Optimizer..ctor", "borrowed from another", "w.View", f => new Optimizer(
+                TestDevices.Session, new AdamOptions(), [new Parameter("w", f.ForeignTensor.View, f.G)]));
+        yield return Bad<ArgumentException>(
+            "Optimizer..ctor", "borrowed twice", "w.Gradient", f => new Optimizer(
+                TestDevices.Session, new AdamOptions(), [new Parameter("w", f.P, f.P)]));
+        yield return Bad<ArgumentException>("Parameter..ctor", "no name", "name", _ => new Parameter(" ", 3));
+        yield return Bad<ArgumentOutOfRangeException>("Parameter..ctor", "negative length", "shape", _ => new Parameter("w", -1));
+        yield return Bad<ArgumentException>("Parameter..ctor", "shape", "values", _ => new Parameter("w", new float[5], 2, 2));
+        yield return Bad<ArgumentException>("Parameter..ctor", "gradient", "gradient", f => new Parameter("w", f.P, f.G.Slice(0, 3)));
+        yield return Bad<ObjectDisposedException>("Optimizer.Step", "disposed", null, f => f.Gone.Step());
+        yield return Bad<InvalidOperationException>("Optimizer.Step", "two parameters", null, f => f.Optimizer.Step(new float[16]));
+        yield return Bad<ArgumentException>("Optimizer.View", "unknown", "name", f => f.Optimizer.View("x"));
+        yield return Bad<ArgumentException>("Optimizer.Gradient", "unknown", "name", f => f.Optimizer.Gradient("x"));
+        yield return Bad<InvalidOperationException>("Optimizer.Copy", "no master", null, f => f.Optimizer.Copy("w"));
+        yield return Bad<InvalidOperationException>("Optimizer.Average", "no average", null, f => f.Optimizer.Average("w"));
+        yield return Bad<ArgumentException>("Optimizer.State", "unknown", "state", f => f.Optimizer.State("w", "momentum"));
+        yield return Bad<ArgumentException>("Optimizer.StepsOf", "unknown", "name", f => f.Optimizer.StepsOf("x"));
+        yield return Bad<ArgumentException>("Optimizer.Upload", "short", "values", f => f.Optimizer.Upload("w", new float[3]));
+        yield return Bad<ArgumentException>("Optimizer.Download", "short", "source", f => f.Optimizer.Download("w", new float[3]));
+        yield return Bad<ArgumentException>("Optimizer.SetGradient", "short", "values", f => f.Optimizer.SetGradient("w", new float[3]));
+        yield return Bad<ArgumentNullException>("Optimizer.SetOptions", "null", "options", f => f.Optimizer.SetOptions("w", null!));
+        yield return Bad<ArgumentException>(
+            "Optimizer.SetOptions", "another algorithm", "options", f => f.Optimizer.SetOptions("w", new LionOptions()));
+        yield return Bad<ArgumentException>("Optimizer.SetFrozen", "unknown", "name", f => f.Optimizer.SetFrozen("x", true));
+        yield return Bad<ArgumentOutOfRangeException>(
+            "Optimizer.LearningRateFactor", "NaN", "value", f => f.Optimizer.LearningRateFactor = double.NaN);
+        yield return Bad<InvalidOperationException>("Optimizer.GradientNorm", "no clipping", null, f => _ = f.Optimizer.GradientNorm);
+        yield return Bad<ArgumentNullException>("Optimizer.Save", "null", "stream", f => f.Optimizer.Save(null!));
+        yield return Bad<ArgumentNullException>("Optimizer.Load", "null", "stream", f => f.Optimizer.Load(null!));
+        yield return Bad<InvalidDataException>("Optimizer.Load", "no file", null, f => f.Optimizer.Load(new MemoryStream([1, 2, 3])));
+    }
+
+    private static IEnumerable<BadCall> Norms()
+    {
+        yield return Bad<ArgumentNullException>("GradientNorm..ctor", "null", "accelerator", _ => new GradientNorm(null!, 1));
+        yield return Bad<ArgumentOutOfRangeException>("GradientNorm..ctor", "negative", "maxLength", f => new GradientNorm(f.Accelerator, -1));
+        yield return Bad<ArgumentNullException>("GradientNorm.Norm", "null", "stream", f => f.Norm.Norm(null!, f.G, f.X.SubView(0, 1)));
+        yield return Bad<ArgumentOutOfRangeException>(
+            "GradientNorm.Control", "NaN norm", "maxNorm",
+            f => f.Norm.Control(f.Stream, [f.G], f.X.SubView(0, 1), f.Y.SubView(0, 2), double.NaN, 1));
+        yield return Bad<ArgumentNullException>("LossScaler..ctor", "null", "accelerator", _ => new LossScaler(null!));
+        yield return Bad<ArgumentNullException>("LossScaler.Update", "null", "stream", f => f.Scaler.Update(null!, f.Y.SubView(0, 2)));
+    }
+
+    private static BadCall Bad<TException>(string member, string what, string? argument, Action<BadCallFixture> call)
+        where TException : Exception => new(member, what, typeof(TException), argument, call);
+}

@@ -1,0 +1,55 @@
+using System.Reflection;
+using Kernels.Optimizers;
+
+namespace Kernels.Tools.Operations;
+
+/// <summary>An entry point on the device.</summary>
+/// <param name="Id">As in <c>optimizers/adam.step</c>.</param>
+/// <param name="Type">The class it is in.</param>
+/// <param name="Method">Its name there.</param>
+internal sealed record KernelEntry(string Id, string Type, string Method);
+
+/// <summary>Everything <c>kernels run</c> can do, and every kernel on the device.</summary>
+internal static class OperationCatalog
+{
+    internal static IReadOnlyList<Operation> All { get; } =
+    [
+        new ElementwiseOperation<SgdOptions>(
+            "optimizers/sgd", "Stochastic gradient descent, with momentum, dampening and Nesterov's momentum."),
+        new ElementwiseOperation<AdamOptions>("optimizers/adam", "Adam, and AMSGrad (Kingma and Ba 2014)."),
+        new ElementwiseOperation<AdamWOptions>(
+            "optimizers/adamw", "Adam with decoupled weight decay (Loshchilov and Hutter 2017)."),
+        new ElementwiseOperation<AdaGradOptions>("optimizers/adagrad", "AdaGrad (Duchi, Hazan, Singer 2011)."),
+        new ElementwiseOperation<RmsPropOptions>(
+            "optimizers/rmsprop", "RMSProp (Hinton 2012), with momentum and centering."),
+        new ElementwiseOperation<LionOptions>("optimizers/lion", "Lion (Chen et al. 2023)."),
+        new ElementwiseOperation<AdaBeliefOptions>("optimizers/adabelief", "AdaBelief (Zhuang et al. 2020)."),
+        new ElementwiseOperation<DiffGradOptions>("optimizers/diffgrad", "diffGrad (Dubey et al. 2019)."),
+        new GradientNormOperation(),
+    ];
+
+    /// <summary>The operation of that name.</summary>
+    /// <exception cref="BadInputException">There is none; the message lists those there are.</exception>
+    internal static Operation Find(string name) =>
+        All.FirstOrDefault(o => string.Equals(o.Name, name, StringComparison.Ordinal))
+        ?? throw new BadInputException(
+            $"There is no operation '{name}'. There is: {string.Join(", ", All.Select(o => o.Name))}.");
+
+    /// <summary>The entry points of the device code, by reflection over its assembly.</summary>
+    internal static IReadOnlyList<KernelEntry> Kernels()
+    {
+        const BindingFlags Any =
+            BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Static | BindingFlags.DeclaredOnly;
+        return
+        [
+            .. typeof(DeviceCode.Common.DeviceKernelAttribute).Assembly.GetTypes()
+                .SelectMany(type => type.GetMethods(Any))
+                .Select(method => (
+                    Method: method, Kernel: method.GetCustomAttribute<DeviceCode.Common.DeviceKernelAttribute>()))
+                .Where(entry => entry.Kernel is not null)
+                .Select(entry => new KernelEntry(
+                    entry.Kernel!.Id, entry.Method.DeclaringType!.Name.Split('`')[0], entry.Method.Name))
+                .OrderBy(entry => entry.Id, StringComparer.Ordinal),
+        ];
+    }
+}
