@@ -28,7 +28,7 @@ internal readonly struct Identity : IActivation
 internal readonly struct Relu : IActivation
 {
     public static T Apply<T>(T x)
-        where T : struct, ILane<T> => T.IfGreater(T.Of(0f), x, T.Of(0f), x);
+        where T : struct, ILane<T> => T.IfLess(x, T.Of(0f), T.Of(0f), x);
 
     public static T Back<T>(T x, T dy)
         where T : struct, ILane<T>
@@ -57,7 +57,7 @@ internal readonly struct Gelu : IActivation
     {
         T w = x * (x * x * Cubic + Scale);
         T e = Exponential.OfNegative(T.Of(0f) - T.Abs(w));
-        return x * (T.IfGreater(T.Of(0f), w, e, T.Of(1f)) / (e + 1f));
+        return x * (T.IfLess(w, T.Of(0f), e, T.Of(1f)) / (e + 1f));
     }
 
     public static T Back<T>(T x, T dy)
@@ -65,12 +65,12 @@ internal readonly struct Gelu : IActivation
     {
         // Beyond 20 the derivative is 0 or 1 to the last bit; the square of x must not overflow.
         x = T.IfGreater(x, T.Of(Saturated), T.Of(Saturated), x);
-        x = T.IfGreater(T.Of(-Saturated), x, T.Of(-Saturated), x);
+        x = T.IfLess(x, T.Of(-Saturated), T.Of(-Saturated), x);
         T square = x * x;
         T w = x * (square * Cubic + Scale);
         T e = Exponential.OfNegative(T.Of(0f) - T.Abs(w));
         T share = 1f / (e + 1f);
-        T sigmoid = T.IfGreater(T.Of(0f), w, e, T.Of(1f)) * share;
+        T sigmoid = T.IfLess(w, T.Of(0f), e, T.Of(1f)) * share;
         return dy * (sigmoid + x * (e * share * share) * (square * CubicSlope + Scale));
     }
 }

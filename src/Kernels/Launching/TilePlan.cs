@@ -44,15 +44,21 @@ internal readonly record struct TilePlan(int Groups, int GroupSize, int Blocks)
             return new TilePlan(checked((int)tiles), MatMulTile.GroupSize, 0);
         }
 
-        int rows = walk == TileWalk.Panel ? MatMulPanel.BlockRows : HostBlockRows;
-        int most = walk == TileWalk.Panel ? Math.Min(PanelBlocks, facts.MaxGroup / MatMulPanel.Strips) : HostBlocks;
         long panels = Pieces(n, MatMulPanel.Columns);
-        long blocks = Pieces(m, rows);
-        // Two groups a core at least, as far as that leaves groups of eight blocks; then all groups about alike.
-        long wanted = Pieces(2L * facts.Cores, panels);
-        long groups = Math.Max(Pieces(blocks, most), Math.Min(wanted, Pieces(blocks, Math.Min(8, most))));
-        int each = (int)Pieces(blocks, groups);
-        return new TilePlan(checked((int)(Pieces(blocks, each) * panels)), each * MatMulPanel.Strips, each);
+        long wanted = Pieces(2L * facts.Cores, panels); // two groups a core, where the rows suffice
+        if (walk == TileWalk.Panel)
+        {
+            // PoCL compiles a kernel anew for every group size: few sizes, and none below eight items.
+            long lines = Pieces(m, MatMulPanel.BlockRows);
+            int size = lines > 8 && Pieces(lines, PanelBlocks) >= wanted ? PanelBlocks : lines > 2 ? 8 : 2;
+            size = Math.Min(size, facts.MaxGroup / MatMulPanel.Strips);
+            return new TilePlan(checked((int)(Pieces(lines, size) * panels)), size * MatMulPanel.Strips, size);
+        }
+
+        long blocks = Pieces(m, HostBlockRows);
+        long units = Math.Max(Pieces(blocks, HostBlocks), Math.Min(wanted, Pieces(blocks, 8)));
+        int each = (int)Pieces(blocks, units);
+        return new TilePlan(checked((int)(Pieces(blocks, each) * panels)), 1, each);
     }
 
     /// <summary>Rows of a block of the host walk.</summary>

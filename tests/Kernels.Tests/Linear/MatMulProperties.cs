@@ -149,8 +149,8 @@ public sealed class MatMulProperties
         Accelerator accelerator = TestDevices.Session.Accelerator;
         AcceleratorStream stream = TestDevices.Session.Stream;
         var matMul = new MatMul(accelerator);
-        using var a = accelerator.Allocate1D<float>(6);
-        using var b = accelerator.Allocate1D<float>(12);
+        using var a = accelerator.Allocate1D(new float[6]);
+        using var b = accelerator.Allocate1D(new float[12]);
         using var c = accelerator.Allocate1D<float>(8);
         using var halves = accelerator.Allocate1D<ushort>(6);
         void Multiply(TensorView x, TensorView y, TensorView z, int m = 2, int n = 4, int k = 3, TensorView bias = default) =>
