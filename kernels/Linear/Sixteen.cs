@@ -1,0 +1,164 @@
+using ILGPU;
+using Kernels.DeviceCode.Common;
+
+namespace Kernels.DeviceCode.Linear;
+
+/// <summary>Sixteen floats as scalars: the compilers of OpenCL CPU devices make SIMD registers of them.</summary>
+/// <remarks>Nothing here may be indexed or looped over: an array would live in memory.</remarks>
+internal struct Sixteen
+{
+    /// <summary>Sixteen.</summary>
+    internal const int Width = 16;
+
+    public float V0;
+    public float V1;
+    public float V2;
+    public float V3;
+    public float V4;
+    public float V5;
+    public float V6;
+    public float V7;
+    public float V8;
+    public float V9;
+    public float V10;
+    public float V11;
+    public float V12;
+    public float V13;
+    public float V14;
+    public float V15;
+
+    /// <summary>Sixteen successive elements.</summary>
+    internal static Sixteen Contiguous(ArrayView<float> view, long at) => new()
+    {
+        V0 = view[at + 0],
+        V1 = view[at + 1],
+        V2 = view[at + 2],
+        V3 = view[at + 3],
+        V4 = view[at + 4],
+        V5 = view[at + 5],
+        V6 = view[at + 6],
+        V7 = view[at + 7],
+        V8 = view[at + 8],
+        V9 = view[at + 9],
+        V10 = view[at + 10],
+        V11 = view[at + 11],
+        V12 = view[at + 12],
+        V13 = view[at + 13],
+        V14 = view[at + 14],
+        V15 = view[at + 15],
+    };
+
+    /// <summary>Elements offset + line * stride of sixteen successive lines; the last line again beyond it.</summary>
+    internal static Sixteen Strided(ArrayView<float> view, int line, int last, long stride, long offset) => new()
+    {
+        V0 = view[IntrinsicMath.Min(line + 0, last) * stride + offset],
+        V1 = view[IntrinsicMath.Min(line + 1, last) * stride + offset],
+        V2 = view[IntrinsicMath.Min(line + 2, last) * stride + offset],
+        V3 = view[IntrinsicMath.Min(line + 3, last) * stride + offset],
+        V4 = view[IntrinsicMath.Min(line + 4, last) * stride + offset],
+        V5 = view[IntrinsicMath.Min(line + 5, last) * stride + offset],
+        V6 = view[IntrinsicMath.Min(line + 6, last) * stride + offset],
+        V7 = view[IntrinsicMath.Min(line + 7, last) * stride + offset],
+        V8 = view[IntrinsicMath.Min(line + 8, last) * stride + offset],
+        V9 = view[IntrinsicMath.Min(line + 9, last) * stride + offset],
+        V10 = view[IntrinsicMath.Min(line + 10, last) * stride + offset],
+        V11 = view[IntrinsicMath.Min(line + 11, last) * stride + offset],
+        V12 = view[IntrinsicMath.Min(line + 12, last) * stride + offset],
+        V13 = view[IntrinsicMath.Min(line + 13, last) * stride + offset],
+        V14 = view[IntrinsicMath.Min(line + 14, last) * stride + offset],
+        V15 = view[IntrinsicMath.Min(line + 15, last) * stride + offset],
+    };
+
+    /// <summary>this += a * b.</summary>
+    internal void Add(float a, Sixteen b)
+    {
+        V0 += a * b.V0;
+        V1 += a * b.V1;
+        V2 += a * b.V2;
+        V3 += a * b.V3;
+        V4 += a * b.V4;
+        V5 += a * b.V5;
+        V6 += a * b.V6;
+        V7 += a * b.V7;
+        V8 += a * b.V8;
+        V9 += a * b.V9;
+        V10 += a * b.V10;
+        V11 += a * b.V11;
+        V12 += a * b.V12;
+        V13 += a * b.V13;
+        V14 += a * b.V14;
+        V15 += a * b.V15;
+    }
+
+    /// <summary>The activation of each.</summary>
+    internal readonly Sixteen Apply<TActivation>()
+        where TActivation : struct, IActivation => new()
+        {
+            V0 = TActivation.Apply(Lane.Of(V0)).Value,
+            V1 = TActivation.Apply(Lane.Of(V1)).Value,
+            V2 = TActivation.Apply(Lane.Of(V2)).Value,
+            V3 = TActivation.Apply(Lane.Of(V3)).Value,
+            V4 = TActivation.Apply(Lane.Of(V4)).Value,
+            V5 = TActivation.Apply(Lane.Of(V5)).Value,
+            V6 = TActivation.Apply(Lane.Of(V6)).Value,
+            V7 = TActivation.Apply(Lane.Of(V7)).Value,
+            V8 = TActivation.Apply(Lane.Of(V8)).Value,
+            V9 = TActivation.Apply(Lane.Of(V9)).Value,
+            V10 = TActivation.Apply(Lane.Of(V10)).Value,
+            V11 = TActivation.Apply(Lane.Of(V11)).Value,
+            V12 = TActivation.Apply(Lane.Of(V12)).Value,
+            V13 = TActivation.Apply(Lane.Of(V13)).Value,
+            V14 = TActivation.Apply(Lane.Of(V14)).Value,
+            V15 = TActivation.Apply(Lane.Of(V15)).Value,
+        };
+
+    /// <summary>Stores all sixteen.</summary>
+    internal readonly void Store(ArrayView<float> view, long at)
+    {
+        view[at + 0] = V0;
+        view[at + 1] = V1;
+        view[at + 2] = V2;
+        view[at + 3] = V3;
+        view[at + 4] = V4;
+        view[at + 5] = V5;
+        view[at + 6] = V6;
+        view[at + 7] = V7;
+        view[at + 8] = V8;
+        view[at + 9] = V9;
+        view[at + 10] = V10;
+        view[at + 11] = V11;
+        view[at + 12] = V12;
+        view[at + 13] = V13;
+        view[at + 14] = V14;
+        view[at + 15] = V15;
+    }
+
+    /// <summary>Stores the first <paramref name="count"/>.</summary>
+    internal readonly void StoreFirst(ArrayView<float> view, long at, int count)
+    {
+        StoreIf(0 < count, view, at + 0, V0);
+        StoreIf(1 < count, view, at + 1, V1);
+        StoreIf(2 < count, view, at + 2, V2);
+        StoreIf(3 < count, view, at + 3, V3);
+        StoreIf(4 < count, view, at + 4, V4);
+        StoreIf(5 < count, view, at + 5, V5);
+        StoreIf(6 < count, view, at + 6, V6);
+        StoreIf(7 < count, view, at + 7, V7);
+        StoreIf(8 < count, view, at + 8, V8);
+        StoreIf(9 < count, view, at + 9, V9);
+        StoreIf(10 < count, view, at + 10, V10);
+        StoreIf(11 < count, view, at + 11, V11);
+        StoreIf(12 < count, view, at + 12, V12);
+        StoreIf(13 < count, view, at + 13, V13);
+        StoreIf(14 < count, view, at + 14, V14);
+        StoreIf(15 < count, view, at + 15, V15);
+    }
+
+    private static void StoreIf(bool condition, ArrayView<float> view, long at, float value)
+    {
+        if (condition)
+        {
+            view[at] = value;
+        }
+    }
+}

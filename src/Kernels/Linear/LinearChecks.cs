@@ -1,0 +1,53 @@
+using System.Runtime.CompilerServices;
+using ILGPU;
+using ILGPU.Runtime;
+using ILGPU.Runtime.OpenCL;
+using Kernels.Validation;
+
+namespace Kernels.Linear;
+
+/// <summary>The checks that the dense layers share beside <see cref="Require"/>.</summary>
+internal static class LinearChecks
+{
+    /// <summary>Largest size of a dimension: tile edges must not leave 32 bits.</summary>
+    internal const int MaxSize = 1 << 30;
+
+    /// <summary>The accelerator and the stream can be used together.</summary>
+    internal static void Call(Accelerator accelerator, AcceleratorStream stream)
+    {
+        ObjectDisposedException.ThrowIf(accelerator.IsDisposed, accelerator);
+        Require.Stream(accelerator, stream);
+    }
+
+    /// <summary>A dimension.</summary>
+    internal static void Size(int value, [CallerArgumentExpression(nameof(value))] string? name = null) =>
+        Require.InRange(value, 0, MaxSize + 1.0, name);
+
+    /// <summary>An F32 tensor of this length on the accelerator.</summary>
+    internal static void Floats(
+        Accelerator accelerator, long length, TensorView view,
+        [CallerArgumentExpression(nameof(view))] string? name = null)
+    {
+        Require.Tensor(accelerator, length, view, name);
+        if (length > 0 && view.Storage != Storage.F32)
+        {
+            throw new ArgumentException($"The storage must be F32, and is {view.Storage}.", name);
+        }
+    }
+
+    /// <summary>A tensor of 32-bit integers as a tensor of the same bytes, for the checks of place and overlap.</summary>
+    internal static TensorView Bytes(ArrayView<int> view) => view.Length == 0 ? default : (TensorView)view.Cast<float>();
+
+    /// <summary>Whether 128-bit accesses to a tensor are aligned.</summary>
+    internal static bool IsAligned(Accelerator accelerator, TensorView view)
+    {
+        if (view.Buffer is not { } buffer)
+        {
+            return true;
+        }
+
+        // An OpenCL buffer is a handle; its memory starts at a multiple of 128 bytes.
+        long start = accelerator is CLAccelerator ? 0 : buffer.NativePtr;
+        return (start + view.Index * view.ElementBytes) % 16 == 0;
+    }
+}
