@@ -1,3 +1,4 @@
+using ILGPU.Runtime;
 using Kernels.DeviceCode.Optimizers;
 using Kernels.Validation;
 
@@ -14,6 +15,10 @@ public sealed record AdaGradNormOptions : OptimizerOptions
 
     /// <summary>b² before the first step; finite and not negative.</summary>
     public double InitialAccumulator { get; init; } = 0.01;
+
+    internal override OptimizerEngine CreateEngine(
+        Accelerator accelerator, Arena arena, OptimizerSettings settings) =>
+        new AdaGradNormEngine(accelerator, arena, settings, this);
 
     internal override void Validate(string name)
     {

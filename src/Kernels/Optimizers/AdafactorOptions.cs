@@ -1,3 +1,4 @@
+using ILGPU.Runtime;
 using Kernels.DeviceCode.Optimizers;
 using Kernels.Validation;
 
@@ -29,6 +30,10 @@ public sealed record AdafactorOptions : OptimizerOptions
 
     /// <summary>Largest root mean square of an update; at least 1.</summary>
     public double ClipThreshold { get; init; } = 1;
+
+    internal override OptimizerEngine CreateEngine(
+        Accelerator accelerator, Arena arena, OptimizerSettings settings) =>
+        new AdafactorEngine(accelerator, arena, settings);
 
     internal override void Validate(string name)
     {

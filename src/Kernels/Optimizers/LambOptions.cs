@@ -1,3 +1,4 @@
+using ILGPU.Runtime;
 using Kernels.DeviceCode.Optimizers;
 using Kernels.Validation;
 
@@ -25,6 +26,10 @@ public sealed record LambOptions : OptimizerOptions
 
     /// <summary>Added to the corrected root; not negative.</summary>
     public double Epsilon { get; init; } = 1e-6;
+
+    internal override OptimizerEngine CreateEngine(
+        Accelerator accelerator, Arena arena, OptimizerSettings settings) =>
+        new LambEngine(accelerator, arena, settings);
 
     internal override void Validate(string name)
     {

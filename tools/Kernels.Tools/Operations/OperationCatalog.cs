@@ -14,17 +14,24 @@ internal static class OperationCatalog
 {
     internal static IReadOnlyList<Operation> All { get; } =
     [
-        new ElementwiseOperation<SgdOptions>(
+        new OptimizerOperation<SgdOptions>(
             "optimizers/sgd", "Stochastic gradient descent, with momentum, dampening and Nesterov's momentum."),
-        new ElementwiseOperation<AdamOptions>("optimizers/adam", "Adam, and AMSGrad (Kingma and Ba 2014)."),
-        new ElementwiseOperation<AdamWOptions>(
+        new OptimizerOperation<AdamOptions>("optimizers/adam", "Adam, and AMSGrad (Kingma and Ba 2014)."),
+        new OptimizerOperation<AdamWOptions>(
             "optimizers/adamw", "Adam with decoupled weight decay (Loshchilov and Hutter 2017)."),
-        new ElementwiseOperation<AdaGradOptions>("optimizers/adagrad", "AdaGrad (Duchi, Hazan, Singer 2011)."),
-        new ElementwiseOperation<RmsPropOptions>(
+        new OptimizerOperation<AdaGradOptions>("optimizers/adagrad", "AdaGrad (Duchi, Hazan, Singer 2011)."),
+        new OptimizerOperation<RmsPropOptions>(
             "optimizers/rmsprop", "RMSProp (Hinton 2012), with momentum and centering."),
-        new ElementwiseOperation<LionOptions>("optimizers/lion", "Lion (Chen et al. 2023)."),
-        new ElementwiseOperation<AdaBeliefOptions>("optimizers/adabelief", "AdaBelief (Zhuang et al. 2020)."),
-        new ElementwiseOperation<DiffGradOptions>("optimizers/diffgrad", "diffGrad (Dubey et al. 2019)."),
+        new OptimizerOperation<LionOptions>("optimizers/lion", "Lion (Chen et al. 2023)."),
+        new OptimizerOperation<AdaBeliefOptions>("optimizers/adabelief", "AdaBelief (Zhuang et al. 2020)."),
+        new OptimizerOperation<DiffGradOptions>("optimizers/diffgrad", "diffGrad (Dubey et al. 2019)."),
+        new OptimizerOperation<AdaGradNormOptions>(
+            "optimizers/adagradnorm", "AdaGradNorm: one rate from the norms of all gradients (Ward, Wu, Bottou 2019)."),
+        new OptimizerOperation<LambOptions>(
+            "optimizers/lamb", "LAMB (You et al. 2020).", "The trust ratio is of the whole, whatever the shape."),
+        new OptimizerOperation<AdafactorOptions>(
+            "optimizers/adafactor", "Adafactor (Shazeer and Stern 2018), as in PyTorch.",
+            "A matrix keeps second moments of its rows and columns, a vector of its elements."),
         new GradientNormOperation(),
     ];
 

@@ -29,6 +29,10 @@ internal static class RecordOptions
         ["degeneratedToSgd"] = "Where rectification turns the adaptive rate off: take a momentum step, or none.",
         ["fixedDecay"] = "Decoupled decay by 1 - weightDecay, whatever the learning rate.",
         ["initialAccumulator"] = "What the sum of squares starts with.",
+        ["beta2Decay"] = "The share of the new squares at step t is t to this power; at most 0.",
+        ["epsilon1"] = "Least mean of the row means, and least root; above 0.",
+        ["epsilon2"] = "Least size of the parameters that a step is relative to, at least 0.",
+        ["clipThreshold"] = "Largest root mean square of an update, at least 1.",
         ["learningRateDecay"] = "The rate of step t is learningRate / (1 + (t - 1) learningRateDecay).",
     };
 
