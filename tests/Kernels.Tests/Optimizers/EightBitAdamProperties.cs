@@ -415,8 +415,8 @@ public sealed class EightBitAdamProperties
     {
         Accelerator accelerator = TestDevices.Session.Accelerator;
         AcceleratorStream stream = accelerator.DefaultStream;
-        using MemoryBuffer1D<float, Stride1D.Dense> floats = accelerator.Allocate1D<float>(2048);
-        using MemoryBuffer1D<byte, Stride1D.Dense> bytes = accelerator.Allocate1D<byte>(2048);
+        using MemoryBuffer1D<float, Stride1D.Dense> floats = accelerator.Allocate1D(new float[2048]);
+        using MemoryBuffer1D<byte, Stride1D.Dense> bytes = accelerator.Allocate1D(new byte[2048]);
         ArrayView<float> p = floats.View.SubView(0, 300);
         ArrayView<float> g = floats.View.SubView(300, 300);
         ArrayView<float> sm = floats.View.SubView(600, 2);
