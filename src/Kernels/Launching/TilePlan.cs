@@ -64,5 +64,22 @@ internal readonly record struct TilePlan(int Groups, int GroupSize, int Blocks)
     /// <summary>Rows of a block of the host walk.</summary>
     internal const int HostBlockRows = 6;
 
+    /// <summary>Items of a group that reduces a row: a power of two, one item for four elements within bounds.</summary>
+    internal static int RowGroup(DeviceFacts facts, int length)
+    {
+        int size = 32;
+        while (size < GroupTree.MaxGroup && size * 4 < length)
+        {
+            size *= 2;
+        }
+
+        while (size > facts.MaxGroup)
+        {
+            size /= 2;
+        }
+
+        return size;
+    }
+
     private static long Pieces(long count, long size) => (count + size - 1) / size;
 }

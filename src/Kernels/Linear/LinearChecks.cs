@@ -23,6 +23,10 @@ internal static class LinearChecks
     internal static void Size(int value, [CallerArgumentExpression(nameof(value))] string? name = null) =>
         Require.InRange(value, 0, MaxSize + 1.0, name);
 
+    /// <summary>A dimension that may not be empty.</summary>
+    internal static void PositiveSize(int value, [CallerArgumentExpression(nameof(value))] string? name = null) =>
+        Require.InRange(value, 1, MaxSize + 1.0, name);
+
     /// <summary>An F32 tensor of this length on the accelerator.</summary>
     internal static void Floats(
         Accelerator accelerator, long length, TensorView view,
@@ -32,6 +36,15 @@ internal static class LinearChecks
         if (length > 0 && view.Storage != Storage.F32)
         {
             throw new ArgumentException($"The storage must be F32, and is {view.Storage}.", name);
+        }
+    }
+
+    /// <summary>Two tensors of one call are the same, or share no byte.</summary>
+    internal static void SameOrApart(TensorView first, TensorView second, string firstName, string secondName)
+    {
+        if (first != second)
+        {
+            Require.Apart(first, second, firstName, secondName);
         }
     }
 

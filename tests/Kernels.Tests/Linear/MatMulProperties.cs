@@ -26,8 +26,8 @@ public sealed class MatMulProperties
     }
 
     [Theory]
-    [InlineData(LinearPlace.Own, 150)]
-    [InlineData(LinearPlace.Tile, 150)]
+    [InlineData(LinearPlace.Own, 120)]
+    [InlineData(LinearPlace.Tile, 60)]
     [InlineData(LinearPlace.Warp32Tile, 24)]
     [InlineData(LinearPlace.Warp32Panel, 12)]
     public void Matches_the_reference_within_its_bound(LinearPlace place, int cases)
@@ -61,6 +61,11 @@ public sealed class MatMulProperties
             for (int i = 0; i < 12; i++)
             {
                 var what = new Case(size, size + 4, size + 8, (i & 1) != 0, (i & 2) != 0, true, (Activation)(i / 4), true);
+                if (place == LinearPlace.Tile && what is { Activation: not Activation.None, TransposeA: true })
+                {
+                    continue; // PoCL compiles a tile for some seconds, and the two do not meet in it
+                }
+
                 Check(place, matMul, what, random, shift: 0);
             }
         }

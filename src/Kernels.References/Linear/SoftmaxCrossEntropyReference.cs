@@ -1,0 +1,97 @@
+namespace Kernels.References.Linear;
+
+/// <summary>Softmax with cross-entropy in binary64, row by row.</summary>
+/// <remarks>
+/// Source: loss = log(sum exp(x - max)) - (x[label] - max), gradient = (softmax - onehot) / rows.
+/// <para>
+/// Bound, with u = 2^-24. A difference d = x - max is rounded once, so exp(d), within 2 ulp = 4 u of its own argument,
+/// has the relative error r = u |d| + 4 u, or is 0 where it is below 1.3e-38. Sums in any order add gamma(classes) of
+/// the sum S; together S is off by dS, and relatively by q = dS / (S - dS). The logarithm is then off by q, and by its
+/// own 2 ulp = 4 u |log S|. A softmax e / S has the relative error r + q + 2 u (reciprocal and product), and the
+/// subtraction of 1 and the product with the rounded 1 / rows add u |softmax - onehot| and 2 u of the result.
+/// First-order sums are enlarged by 1 % to cover the products of errors.
+/// </para>
+/// </remarks>
+public static class SoftmaxCrossEntropyReference
+{
+    private const double U = Bounded.UnitRoundoff;
+    private const double Flushed = 1.3e-38;
+    private const double Slack = 1.01;
+
+    /// <summary>The losses, their mean, and the gradient of the mean.</summary>
+    /// <param name="logits">[rows, classes], row-major.</param>
+    /// <param name="labels">[rows]; one out of range makes its row NaN.</param>
+    /// <param name="classes">Classes, at least 1.</param>
+    /// <returns>Losses [rows], their mean (NaN of none), gradient [rows, classes].</returns>
+    /// <exception cref="ArgumentException">The logits are not rows times classes.</exception>
+    public static (Bounded[] Losses, Bounded Mean, Bounded[] Gradient) Evaluate(
+        ReadOnlySpan<float> logits, ReadOnlySpan<int> labels, int classes)
+    {
+        int rows = labels.Length;
+        if (classes < 1 || logits.Length != rows * classes)
+        {
+            throw new ArgumentException("There must be rows times classes logits.", nameof(logits));
+        }
+
+        var losses = new Bounded[rows];
+        var gradient = new Bounded[rows * classes];
+        double sum = 0;
+        double size = 0;
+        double bound = 0;
+        for (int i = 0; i < rows; i++)
+        {
+            losses[i] = Row(logits.Slice(i * classes, classes), labels[i], rows, gradient.AsSpan(i * classes, classes));
+            sum += losses[i].Value;
+            size += Math.Abs(losses[i].Value) + losses[i].Bound;
+            bound += losses[i].Bound;
+        }
+
+        double mean = sum / rows;
+        return (losses, new Bounded(mean, (bound + (Bounded.Gamma(rows + 1) * size)) / rows * Slack), gradient);
+    }
+
+    private static Bounded Row(ReadOnlySpan<float> x, int label, int rows, Span<Bounded> gradient)
+    {
+        double max = double.NegativeInfinity;
+        foreach (float value in x)
+        {
+            max = value > max ? value : max;
+        }
+
+        double total = 0;
+        double error = x.Length * Flushed;
+        foreach (float value in x)
+        {
+            double e = Math.Exp(value - max);
+            total += e;
+            error += e > 0 ? e * Relative(value - max) : 0;
+        }
+
+        error = Slack * (error + (Bounded.Gamma(x.Length) * total));
+        double q = error / (total - error);
+        bool known = label >= 0 && label < x.Length;
+        double factor = known ? 1.0 / rows : double.NaN;
+        for (int c = 0; c < x.Length; c++)
+        {
+            double d = x[c] - max;
+            double share = Math.Exp(d) / total;
+            double difference = share - (c == label ? 1 : 0);
+            double evaluation = share > 0 ? share * (Relative(d) + q + (2 * U)) : 0;
+            evaluation += Flushed + (3 * U * Math.Abs(difference));
+            gradient[c] = new Bounded(difference * factor, (Slack * evaluation / rows) + Bounded.LeastSubnormal);
+        }
+
+        if (!known)
+        {
+            return double.NaN;
+        }
+
+        double own = x[label] - max;
+        double logarithm = Math.Log(total);
+        double loss = logarithm - own;
+        return new Bounded(
+            loss, Slack * (q + (4 * U * logarithm) + (U * Math.Abs(own)) + (U * Math.Abs(loss))) + Bounded.LeastSubnormal);
+    }
+
+    private static double Relative(double d) => (U * Math.Min(Math.Abs(d), 100)) + (4 * U);
+}

@@ -1,0 +1,72 @@
+using ILGPU.Runtime;
+using Kernels.Linear;
+using Kernels.References.Linear;
+using Kernels.Tests.Support;
+
+namespace Kernels.Tests.Linear;
+
+public sealed class PredictionProperties
+{
+    private static readonly float[] s_values =
+        [float.NaN, float.NegativeInfinity, float.PositiveInfinity, 0f, -0f, 1f, -1f, 1e-45f, -1e-45f, 2f, 3f];
+
+    [Theory]
+    [InlineData(LinearPlace.Own)]
+    [InlineData(LinearPlace.Warp32Tile)]
+    public void Finds_the_first_of_the_largest(LinearPlace place)
+    {
+        var random = new Random(1);
+        Accelerator accelerator = LinearDevice.Accelerator(place);
+        var predictions = new Predictions(accelerator, launch: place != LinearPlace.Own);
+        foreach (int classes in new[] { 1, 2, 3, 10, 31, 32, 33, 64, 65, 200, 1031 })
+        {
+            // Few different values, so that ties, NaN and both zeros meet; the last row is nothing but NaN.
+            const int Rows = 9;
+            var x = new float[Rows * classes];
+            for (int i = 0; i < x.Length; i++)
+            {
+                x[i] = i / classes == Rows - 1 ? float.NaN : s_values[random.Next(1 + random.Next(s_values.Length))];
+            }
+
+            int[] wanted =
+                [.. Enumerable.Range(0, Rows).Select(r => PredictionReference.ArgMax(x.AsSpan(r * classes, classes)))];
+            int[] labels = [.. wanted.Select(w => random.Next(2) == 0 ? w : 0)];
+            using var logits = new GuardedTensor(accelerator, x, shift: 1);
+            using var found = new GuardedTensor(accelerator, new float[Rows]);
+            using var classOf = new GuardedTensor(accelerator, Storage.F32, Array.ConvertAll(labels, l => (uint)l));
+            using var count = new GuardedTensor(accelerator, new float[1]);
+            AcceleratorStream stream = accelerator.DefaultStream;
+            predictions.Predict(stream, logits.View, found.Floats.Cast<int>(), Rows, classes);
+            predictions.Count(
+                stream, found.Floats.Cast<int>(), classOf.Floats.Cast<int>(), count.Floats.Cast<int>());
+            stream.Synchronize();
+            Assert.Equal(wanted, Array.ConvertAll(found.Bits(), b => (int)b));
+            int right = wanted.Zip(labels).Count(pair => pair.First == pair.Second && pair.First >= 0);
+            Assert.Equal([(uint)right], count.Bits());
+        }
+    }
+
+    [Fact]
+    public void Rejects_what_does_not_fit()
+    {
+        Accelerator accelerator = TestDevices.Session.Accelerator;
+        AcceleratorStream stream = TestDevices.Session.Stream;
+        var predictions = new Predictions(accelerator);
+        using var x = accelerator.Allocate1D(new float[6]);
+        using var found = accelerator.Allocate1D(new int[3]);
+        using var one = accelerator.Allocate1D(new int[1]);
+        predictions.Predict(stream, x.View, found.View, 3, 2);
+        predictions.Predict(stream, default, default, 0, 2);
+        predictions.Count(stream, default, default, one.View);
+        Assert.Throws<ArgumentNullException>("accelerator", () => new Predictions(null!));
+        Assert.Throws<ArgumentException>("logits", () => predictions.Predict(stream, x.View, found.View, 3, 3));
+        Assert.Throws<ArgumentException>("predictions", () => predictions.Predict(stream, x.View, one.View, 3, 2));
+        Assert.Throws<ArgumentException>("labels", () => predictions.Count(stream, found.View, one.View, one.View));
+        Assert.Throws<ArgumentException>(
+            "count", () => predictions.Count(stream, found.View, found.View, found.View.SubView(0, 1)));
+        Assert.Throws<ArgumentOutOfRangeException>(
+            "classes", () => predictions.Predict(stream, default, default, 0, 0));
+        stream.Synchronize();
+        Assert.Equal([0], one.GetAsArray1D());
+    }
+}
