@@ -18,7 +18,7 @@ public sealed class LogarithmProperties
                 double wanted = Math.Log(x);
                 float got = Logarithm.OfAtLeastOne(Lane.Of(x)).Value;
                 float near = (float)wanted;
-                double ulp = near == 0 ? float.Epsilon : Math.BitIncrement(near) - (double)near;
+                double ulp = near == 0 ? float.Epsilon : (double)MathF.BitIncrement(near) - near;
                 worst = Math.Max(worst, Math.Abs(got - wanted) / ulp);
             }
         }
