@@ -1,14 +1,15 @@
-using System.Numerics;
-using System.Runtime.InteropServices;
+using ILGPU;
+using ILGPU.Runtime;
+using Kernels.Linear;
 using Kernels.Optimizers;
 
 namespace Kernels.Tools.Demo;
 
 /// <summary>
-/// A network of 64 inputs, 128 rectified hidden units and 10 classes, trained by softmax cross-entropy. Weights are
-/// [outputs, inputs].
+/// A network of 64 inputs, 128 rectified hidden units and 10 classes, trained by softmax cross-entropy, all of it on
+/// the session's device. Weights are [outputs, inputs].
 /// </summary>
-internal sealed class Network(Session session, ITrainer trainer)
+internal sealed class Network : IDisposable
 {
     internal const int Hidden = 128;
 
@@ -17,17 +18,44 @@ internal sealed class Network(Session session, ITrainer trainer)
     private const string OutputWeight = "output.weight";
     private const string OutputBias = "output.bias";
 
-    private readonly float[] _w1 = new float[Hidden * Digits.Inputs];
-    private readonly float[] _b1 = new float[Hidden];
-    private readonly float[] _w2 = new float[Digits.Classes * Hidden];
-    private readonly float[] _b2 = new float[Digits.Classes];
-    private readonly float[] _dw1 = new float[Hidden * Digits.Inputs];
-    private readonly float[] _db1 = new float[Hidden];
-    private readonly float[] _dw2 = new float[Digits.Classes * Hidden];
-    private readonly float[] _db2 = new float[Digits.Classes];
-    private readonly float[] _hidden = new float[Hidden];
-    private readonly float[] _hiddenGradient = new float[Hidden];
-    private readonly float[] _scores = new float[Digits.Classes];
+    private readonly Session _session;
+    private readonly Optimizer _optimizer;
+    private readonly MatMul _matMul;
+    private readonly Activations _activations;
+    private readonly ColumnSum _columnSum;
+    private readonly SoftmaxCrossEntropy _crossEntropy;
+    private readonly Predictions _predictions;
+    private readonly MemoryBuffer1D<float, Stride1D.Dense> _x;
+    private readonly MemoryBuffer1D<float, Stride1D.Dense> _hidden;
+    private readonly MemoryBuffer1D<float, Stride1D.Dense> _hiddenGradient;
+    private readonly MemoryBuffer1D<float, Stride1D.Dense> _logits;
+    private readonly MemoryBuffer1D<float, Stride1D.Dense> _losses;
+    private readonly MemoryBuffer1D<float, Stride1D.Dense> _mean;
+    private readonly MemoryBuffer1D<int, Stride1D.Dense> _labels;
+    private readonly MemoryBuffer1D<int, Stride1D.Dense> _predicted;
+    private readonly MemoryBuffer1D<int, Stride1D.Dense> _right;
+
+    /// <summary>Room for batches of up to <paramref name="maxRows"/> digits.</summary>
+    internal Network(Session session, Optimizer optimizer, int maxRows)
+    {
+        _session = session;
+        _optimizer = optimizer;
+        Accelerator accelerator = session.Accelerator;
+        _matMul = new MatMul(accelerator);
+        _activations = new Activations(accelerator);
+        _columnSum = new ColumnSum(accelerator);
+        _crossEntropy = new SoftmaxCrossEntropy(accelerator);
+        _predictions = new Predictions(accelerator);
+        _x = accelerator.Allocate1D<float>((long)maxRows * Digits.Inputs);
+        _hidden = accelerator.Allocate1D<float>((long)maxRows * Hidden);
+        _hiddenGradient = accelerator.Allocate1D<float>((long)maxRows * Hidden);
+        _logits = accelerator.Allocate1D<float>((long)maxRows * Digits.Classes);
+        _losses = accelerator.Allocate1D<float>(maxRows);
+        _mean = accelerator.Allocate1D<float>(1);
+        _labels = accelerator.Allocate1D<int>(maxRows);
+        _predicted = accelerator.Allocate1D<int>(maxRows);
+        _right = accelerator.Allocate1D<int>(1);
+    }
 
     /// <summary>The parameters in He's initialisation (He et al. 2015), the same for the same seed.</summary>
     internal static IReadOnlyList<Parameter> Initial(int seed)
@@ -42,58 +70,56 @@ internal sealed class Network(Session session, ITrainer trainer)
         ];
     }
 
-    /// <summary>Loss and gradients of the mean over some digits; the gradients are then with the trainer.</summary>
-    internal double Backward(Digits digits, int first, int count)
+    /// <summary>Loss and gradients of the mean over some digits; the gradients are then with the optimizer.</summary>
+    internal double Backward(Digits digits, int first, int rows)
     {
-        Load();
-        Array.Clear(_dw1);
-        Array.Clear(_db1);
-        Array.Clear(_dw2);
-        Array.Clear(_db2);
-        double loss = 0;
-        for (int i = first; i < first + count; i++)
-        {
-            ReadOnlySpan<float> x = digits.Pixels.AsSpan(i * Digits.Inputs, Digits.Inputs);
-            Forward(x);
-            loss += Softmax(digits.Labels[i]);
-            Array.Clear(_hiddenGradient);
-            for (int k = 0; k < Digits.Classes; k++)
-            {
-                float gradient = (_scores[k] - (k == digits.Labels[i] ? 1f : 0f)) / count;
-                _db2[k] += gradient;
-                AddScaled(gradient, _hidden, _dw2.AsSpan(k * Hidden, Hidden));
-                AddScaled(gradient, _w2.AsSpan(k * Hidden, Hidden), _hiddenGradient);
-            }
-
-            for (int j = 0; j < Hidden; j++)
-            {
-                if (_hidden[j] > 0)
-                {
-                    _db1[j] += _hiddenGradient[j];
-                    AddScaled(_hiddenGradient[j], x, _dw1.AsSpan(j * Digits.Inputs, Digits.Inputs));
-                }
-            }
-        }
-
-        TensorCopy.Upload(session.Stream, _dw1, trainer.Gradient(HiddenWeight));
-        TensorCopy.Upload(session.Stream, _db1, trainer.Gradient(HiddenBias));
-        TensorCopy.Upload(session.Stream, _dw2, trainer.Gradient(OutputWeight));
-        TensorCopy.Upload(session.Stream, _db2, trainer.Gradient(OutputBias));
-        return loss / count;
+        AcceleratorStream stream = _session.Stream;
+        Load(digits, first, rows);
+        Forward(rows);
+        ArrayView<float> x = _x.View.SubView(0, (long)rows * Digits.Inputs);
+        ArrayView<float> hidden = _hidden.View.SubView(0, (long)rows * Hidden);
+        ArrayView<float> hiddenGradient = _hiddenGradient.View.SubView(0, (long)rows * Hidden);
+        ArrayView<float> logits = _logits.View.SubView(0, (long)rows * Digits.Classes);
+        _crossEntropy.Evaluate(
+            stream, logits, _labels.View.SubView(0, rows), _losses.View.SubView(0, rows), _mean.View, rows,
+            Digits.Classes, gradient: logits);
+        _matMul.Multiply(
+            stream, logits, true, hidden, false, _optimizer.Gradient(OutputWeight), Digits.Classes, Hidden, rows);
+        _columnSum.Sum(stream, logits, _optimizer.Gradient(OutputBias), rows, Digits.Classes);
+        _matMul.Multiply(
+            stream, logits, false, _optimizer.View(OutputWeight), false, hiddenGradient, rows, Hidden, Digits.Classes);
+        _activations.Backward(stream, hidden, hiddenGradient, hiddenGradient, Activation.Relu);
+        _matMul.Multiply(
+            stream, hiddenGradient, true, x, false, _optimizer.Gradient(HiddenWeight), Hidden, Digits.Inputs, rows);
+        _columnSum.Sum(stream, hiddenGradient, _optimizer.Gradient(HiddenBias), rows, Hidden);
+        float loss = 0;
+        _mean.View.BaseView.CopyToCPU(stream, ref loss, 1);
+        stream.Synchronize();
+        return loss;
     }
 
     /// <summary>Share of the digits that are recognised.</summary>
     internal double Accuracy(Digits digits)
     {
-        Load();
+        AcceleratorStream stream = _session.Stream;
+        int rows = digits.Count;
+        Load(digits, 0, rows);
+        Forward(rows);
+        ArrayView<int> predicted = _predicted.View.SubView(0, rows);
+        _predictions.Predict(
+            stream, _logits.View.SubView(0, (long)rows * Digits.Classes), predicted, rows, Digits.Classes);
+        _predictions.Count(stream, predicted, _labels.View.SubView(0, rows), _right.View);
         int right = 0;
-        for (int i = 0; i < digits.Count; i++)
-        {
-            Forward(digits.Pixels.AsSpan(i * Digits.Inputs, Digits.Inputs));
-            right += _scores.AsSpan().IndexOf(_scores.Max()) == digits.Labels[i] ? 1 : 0;
-        }
+        _right.View.BaseView.CopyToCPU(stream, ref right, 1);
+        stream.Synchronize();
+        return (double)right / rows;
+    }
 
-        return (double)right / digits.Count;
+    public void Dispose()
+    {
+        MemoryBuffer[] buffers =
+            [_x, _hidden, _hiddenGradient, _logits, _losses, _mean, _labels, _predicted, _right];
+        Array.ForEach(buffers, b => b.Dispose());
     }
 
     private static float[] Normal(Random random, int outputs, int inputs)
@@ -110,67 +136,25 @@ internal sealed class Network(Session session, ITrainer trainer)
         return values;
     }
 
-    private void Load()
+    private void Load(Digits digits, int first, int rows)
     {
-        TensorCopy.Download(session.Stream, trainer.View(HiddenWeight), _w1);
-        TensorCopy.Download(session.Stream, trainer.View(HiddenBias), _b1);
-        TensorCopy.Download(session.Stream, trainer.View(OutputWeight), _w2);
-        TensorCopy.Download(session.Stream, trainer.View(OutputBias), _b2);
+        int pixels = rows * Digits.Inputs;
+        _x.View.BaseView.SubView(0, pixels).CopyFromCPU(
+            _session.Stream, ref digits.Pixels[first * Digits.Inputs], pixels);
+        _labels.View.BaseView.SubView(0, rows).CopyFromCPU(_session.Stream, ref digits.Labels[first], rows);
+        // The arrays are the garbage collector's to move once this returns.
+        _session.Synchronize();
     }
 
-    private void Forward(ReadOnlySpan<float> x)
+    private void Forward(int rows)
     {
-        for (int j = 0; j < Hidden; j++)
-        {
-            _hidden[j] = Math.Max(0, _b1[j] + Dot(_w1.AsSpan(j * Digits.Inputs, Digits.Inputs), x));
-        }
-
-        for (int k = 0; k < Digits.Classes; k++)
-        {
-            _scores[k] = _b2[k] + Dot(_w2.AsSpan(k * Hidden, Hidden), _hidden);
-        }
-    }
-
-    // Turns scores into probabilities and returns the loss.
-    private double Softmax(int label)
-    {
-        float largest = _scores.Max();
-        double sum = 0;
-        foreach (float score in _scores)
-        {
-            sum += Math.Exp(score - largest);
-        }
-
-        double loss = Math.Log(sum) - (_scores[label] - largest);
-        for (int k = 0; k < Digits.Classes; k++)
-        {
-            _scores[k] = (float)(Math.Exp(_scores[k] - largest) / sum);
-        }
-
-        return loss;
-    }
-
-    // Lengths are multiples of the vector's.
-    private static float Dot(ReadOnlySpan<float> a, ReadOnlySpan<float> b)
-    {
-        ReadOnlySpan<Vector<float>> left = MemoryMarshal.Cast<float, Vector<float>>(a);
-        ReadOnlySpan<Vector<float>> right = MemoryMarshal.Cast<float, Vector<float>>(b);
-        Vector<float> sum = Vector<float>.Zero;
-        for (int i = 0; i < left.Length; i++)
-        {
-            sum += left[i] * right[i];
-        }
-
-        return Vector.Sum(sum);
-    }
-
-    private static void AddScaled(float scale, ReadOnlySpan<float> x, Span<float> y)
-    {
-        ReadOnlySpan<Vector<float>> from = MemoryMarshal.Cast<float, Vector<float>>(x);
-        Span<Vector<float>> to = MemoryMarshal.Cast<float, Vector<float>>(y);
-        for (int i = 0; i < to.Length; i++)
-        {
-            to[i] += scale * from[i];
-        }
+        ArrayView<float> hidden = _hidden.View.SubView(0, (long)rows * Hidden);
+        _matMul.Multiply(
+            _session.Stream, _x.View.SubView(0, (long)rows * Digits.Inputs), false, _optimizer.View(HiddenWeight), true,
+            hidden, rows, Hidden, Digits.Inputs, _optimizer.View(HiddenBias), Activation.Relu);
+        _matMul.Multiply(
+            _session.Stream, hidden, false, _optimizer.View(OutputWeight), true,
+            _logits.View.SubView(0, (long)rows * Digits.Classes), rows, Digits.Classes, Hidden,
+            _optimizer.View(OutputBias));
     }
 }

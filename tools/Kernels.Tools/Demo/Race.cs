@@ -28,8 +28,8 @@ internal sealed class Race(Session session, int epochs)
     internal RaceResult Run(Contestant contestant, Action<int, double> epochDone)
     {
         IReadOnlyList<Parameter> parameters = Network.Initial(Seed);
-        using ITrainer trainer = contestant.Create(session, parameters);
-        var network = new Network(session, trainer);
+        using var optimizer = new Optimizer(session, contestant.Options, parameters);
+        using var network = new Network(session, optimizer, Math.Max(BatchSize, _digits.Test.Count));
         var losses = new double[epochs];
         var random = new Random(Seed);
         int[] order = [.. Enumerable.Range(0, _digits.Training.Count)];
@@ -42,7 +42,7 @@ internal sealed class Race(Session session, int epochs)
             {
                 int count = Math.Min(BatchSize, digits.Count - first);
                 loss += network.Backward(digits, first, count) * count;
-                trainer.Step();
+                optimizer.Step();
             }
 
             losses[epoch] = loss / digits.Count;
@@ -50,11 +50,11 @@ internal sealed class Race(Session session, int epochs)
         }
 
         double accuracy = network.Accuracy(_digits.Test);
-        return new RaceResult(contestant, losses, accuracy, MeasureStep(trainer));
+        return new RaceResult(contestant, losses, accuracy, MeasureStep(optimizer));
     }
 
     // After the training, since these steps spoil the parameters.
-    private double MeasureStep(ITrainer trainer)
+    private double MeasureStep(Optimizer optimizer)
     {
         session.Synchronize();
         long start = Stopwatch.GetTimestamp();
@@ -64,7 +64,7 @@ internal sealed class Race(Session session, int epochs)
             long roundStart = Stopwatch.GetTimestamp();
             for (int i = 0; i < RoundSteps; i++)
             {
-                trainer.Step();
+                optimizer.Step();
             }
 
             session.Synchronize();

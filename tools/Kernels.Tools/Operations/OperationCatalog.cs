@@ -33,6 +33,7 @@ internal static class OperationCatalog
             "optimizers/adafactor", "Adafactor (Shazeer and Stern 2018), as in PyTorch.",
             "A matrix keeps second moments of its rows and columns, a vector of its elements."),
         new GradientNormOperation(),
+        new BatchTestOperation(),
     ];
 
     /// <summary>The operation of that name.</summary>
