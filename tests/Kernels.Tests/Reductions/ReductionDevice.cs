@@ -1,24 +1,17 @@
-using System.Runtime.InteropServices;
-using System.Runtime.Loader;
 using ILGPU;
 using ILGPU.Runtime;
-using ILGPU.Runtime.CPU;
-using ILGPU.Runtime.Cuda;
-using ILGPU.Runtime.OpenCL;
 using Kernels.Launching;
+using Kernels.Tests.Support;
 
 namespace Kernels.Tests.Reductions;
 
 /// <summary>The device that KERNELS_DEVICE names, and CPU accelerators with warps of 32, one of each per run.</summary>
 internal static class ReductionDevice
 {
-    private static readonly Lazy<Accelerator> s_chosen = new(Create);
-    private static readonly Lazy<Accelerator> s_warps = new(() => Cpu(new CPUDevice(32, 8, 1)));
-
-    internal static Accelerator Chosen => s_chosen.Value;
+    internal static Accelerator Chosen => TestDevices.Session.Accelerator;
 
     /// <summary>A CPU accelerator with warps of 32 and groups of up to 256: runs the kernels themselves, slowly.</summary>
-    internal static Accelerator Warps => s_warps.Value;
+    internal static Accelerator Warps => TestDevices.Warp(32);
 
     internal static DeviceFacts AsGpu => DeviceFacts.Of(Warps) with { Class = DeviceClass.Gpu };
 
@@ -39,31 +32,6 @@ internal static class ReductionDevice
             yield return (Warps, AsGpu);
             yield return (Warps, AsOpenClCpu);
         }
-    }
-
-    private static Accelerator Create()
-    {
-        switch (Environment.GetEnvironmentVariable("KERNELS_DEVICE"))
-        {
-            case null or "" or "cpu":
-                return Cpu(new CPUDevice(2, 1, Environment.ProcessorCount));
-            case "opencl":
-                AssemblyLoadContext.Default.ResolvingUnmanagedDll += static (_, name) =>
-                    name is "OpenCL" && NativeLibrary.TryLoad("libOpenCL.so.1", out nint library) ? library : 0;
-                Context openCl = Context.Create(static b => b.OpenCL().EnableAlgorithms());
-                return openCl.GetCLDevice(0).CreateCLAccelerator(openCl);
-            case "cuda":
-                Context cuda = Context.Create(static b => b.Cuda().EnableAlgorithms());
-                return cuda.GetCudaDevice(0).CreateCudaAccelerator(cuda);
-            case string other:
-                throw new NotSupportedException($"KERNELS_DEVICE is {other}.");
-        }
-    }
-
-    private static CPUAccelerator Cpu(CPUDevice device)
-    {
-        Context context = Context.Create(b => b.CPU(device).EnableAlgorithms());
-        return context.GetCPUDevice(0).CreateCPUAccelerator(context);
     }
 }
 

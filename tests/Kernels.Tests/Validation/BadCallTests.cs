@@ -1,6 +1,9 @@
 using ILGPU;
 using ILGPU.Runtime;
+using Kernels.Devices;
+using Kernels.Linear;
 using Kernels.Optimizers;
+using Kernels.Serialization;
 using Kernels.Tests.Support;
 
 namespace Kernels.Tests.Validation;
@@ -116,7 +119,7 @@ public sealed partial class BadCallTests
     }
 
     private static IEnumerable<BadCall> All() => Sessions().Concat(Launchers()).Concat(Optimizers()).Concat(Norms())
-        .Concat(Options());
+        .Concat(Options()).Concat(Tensorwise()).Concat(Dense()).Concat(Files());
 
     private static IEnumerable<BadCall> Sessions()
     {
@@ -272,6 +275,81 @@ public sealed partial class BadCallTests
             f => f.Norm.Control(f.Stream, [f.G], f.X.SubView(0, 1), f.Y.SubView(0, 2), double.NaN, 1));
         yield return Bad<ArgumentNullException>("LossScaler..ctor", "null", "accelerator", _ => new LossScaler(null!));
         yield return Bad<ArgumentNullException>("LossScaler.Update", "null", "stream", f => f.Scaler.Update(null!, f.Y.SubView(0, 2)));
+    }
+
+    private static IEnumerable<BadCall> Tensorwise()
+    {
+        yield return Bad<ArgumentNullException>("Lamb..ctor", "null", "accelerator", _ => new Lamb(null!, 1));
+        yield return Bad<ArgumentOutOfRangeException>("Lamb..ctor", "negative", "segments", f => new Lamb(f.Accelerator, -1));
+        yield return Bad<ArgumentException>("Lamb.Step", "short state", "v", f =>
+        {
+            using var lamb = new Lamb(f.Accelerator, 16);
+            lamb.Step(f.Stream, f.P, f.G, f.M, f.V.SubView(0, 3), 1, new LambOptions());
+        });
+        yield return Bad<ArgumentNullException>("Adafactor..ctor", "null", "accelerator", _ => new Adafactor(null!, 1));
+        yield return Bad<ArgumentOutOfRangeException>("Adafactor.Step", "step 0", "step", f =>
+        {
+            using var adafactor = new Adafactor(f.Accelerator, 16);
+            adafactor.Step(f.Stream, f.P, f.G, f.M, default, 0, new AdafactorOptions());
+        });
+        yield return Bad<ArgumentNullException>("AdaGradNorm..ctor", "null", "accelerator", _ => new AdaGradNorm(null!, 1));
+        yield return Bad<ArgumentException>("AdaGradNorm.Step", "the sum is the gradient", null, f =>
+        {
+            using var norm = new AdaGradNorm(f.Accelerator, 16);
+            norm.Step(f.Stream, f.P, f.G, f.Tensors[1].Floats.SubView(0, 1), new AdaGradNormOptions());
+        });
+        yield return Bad<ArgumentNullException>("BatchTest..ctor", "null", "accelerator", _ => new BatchTest(null!, 1, 1));
+        yield return Bad<ArgumentException>("BatchTest.Run", "a length", "gradients", f =>
+        {
+            using var test = new BatchTest(f.Accelerator, 2, 8);
+            test.Run(f.Stream, f.P.Slice(0, 15), 2, f.X.SubView(0, 1), new BatchTestOptions());
+        });
+        yield return Bad<ArgumentOutOfRangeException>(
+            "BatchTest.NextBatch", "NaN", "statistic", _ => BatchTest.NextBatch(double.NaN, 1, 1));
+        yield return Bad<ArgumentNullException>(
+            "EightBitAdamLauncher..ctor", "null", "accelerator", _ => new EightBitAdamLauncher(null!, new AdamOptions()));
+        yield return Bad<ArgumentOutOfRangeException>(
+            "LearningRateSchedule.Cosine", "NaN", "rate", _ => LearningRateSchedule.Cosine(double.NaN, 0, 1));
+    }
+
+    private static IEnumerable<BadCall> Dense()
+    {
+        yield return Bad<ArgumentNullException>("MatMul..ctor", "null", "accelerator", _ => new MatMul(null!));
+        yield return Bad<ArgumentException>("MatMul.Multiply", "output is an input", null, f =>
+            new MatMul(f.Accelerator).Multiply(f.Stream, f.P, false, f.G, false, f.P, 4, 4, 4));
+        yield return Bad<ArgumentException>("MatMul.Multiply", "a length", null, f =>
+            new MatMul(f.Accelerator).Multiply(f.Stream, f.P, false, f.G, false, f.X, 4, 5, 4));
+        yield return Bad<ArgumentNullException>("Activations..ctor", "null", "accelerator", _ => new Activations(null!));
+        yield return Bad<ArgumentNullException>("ColumnSum..ctor", "null", "accelerator", _ => new ColumnSum(null!));
+        yield return Bad<ArgumentNullException>(
+            "SoftmaxCrossEntropy..ctor", "null", "accelerator", _ => new SoftmaxCrossEntropy(null!));
+        yield return Bad<ArgumentNullException>("Predictions..ctor", "null", "accelerator", _ => new Predictions(null!));
+    }
+
+    private static IEnumerable<BadCall> Files()
+    {
+        yield return Bad<ArgumentNullException>("SafeTensorsFile..ctor", "null", "stream", _ => new SafeTensorsFile(null!));
+        yield return Bad<ArgumentNullException>(
+            "SafeTensorsWriter..ctor", "null", "tensors", _ => new SafeTensorsWriter(new MemoryStream(), null!));
+        yield return Bad<ArgumentException>(
+            "SafeTensorInfo..ctor", "no shape", "shape", _ => new SafeTensorInfo("w", SafeTensorType.F32, -1));
+    }
+
+    /// <summary>No public class may be forgotten.</summary>
+    [Fact]
+    public void Every_public_class_that_can_be_called_has_a_row()
+    {
+        var members = All().Select(c => c.Member.Split('.')[0]).ToHashSet(StringComparer.Ordinal);
+        foreach (Type type in typeof(Session).Assembly.GetExportedTypes()
+            .Where(t => t.IsClass && !typeof(OptimizerOptions).IsAssignableFrom(t)))
+        {
+            bool isRecord = type.GetMethod("<Clone>$") is not null;
+            bool canBeCalled = type.GetConstructors().Any(c => c.GetParameters().Length > 0)
+                || type.GetMethods().Any(m => m.DeclaringType == type && m.GetParameters().Length > 0 && !m.IsVirtual);
+            Assert.True(
+                !canBeCalled || members.Contains(type.Name) || (isRecord && type != typeof(Parameter)) || type == typeof(DeviceList),
+                $"{type} has no bad call.");
+        }
     }
 
     private static BadCall Bad<TException>(string member, string what, string? argument, Action<BadCallFixture> call)
