@@ -27,7 +27,7 @@ internal sealed record Contestant(string Name, double BytesPerParameter, Optimiz
         Elementwise("AdaBelief", new AdaBeliefOptions()),
         Elementwise("diffGrad", new DiffGradOptions()),
         // Two passes: moments and norms, then the update from the renewed moments.
-        new("LAMB", 40, new LambOptions { LearningRate = 0.02 }),
+        new("LAMB", 40, new LambOptions { LearningRate = 0.005 }),
         // Three passes over the gradient, two of them over the parameters; the state of a matrix is a row and a column.
         new("Adafactor", 24, new AdafactorOptions()),
     ];
