@@ -1,7 +1,6 @@
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Optimizers;
-using Kernels.Launching;
 
 namespace Kernels.Optimizers;
 
@@ -72,7 +71,7 @@ internal sealed class StepGroups : IDisposable
             return;
         }
 
-        _table.Step(stream, call, _options, _groupSteps, LinearPlan.WalkFor(_updater.Facts, aligned: true));
+        _table.Step(stream, call, _options, _groupSteps, _updater.WalkFor(aligned: true));
         StepBorrowed(stream, call);
     }
 

@@ -18,7 +18,10 @@ internal abstract class Updater(Accelerator accelerator)
 
     /// <summary>One step with one set of options for all elements.</summary>
     internal void Step(AcceleratorStream stream, in UpdateCall call, ElementwiseOptions options) =>
-        Step(stream, call, options, LinearPlan.WalkFor(Facts, IsAligned(call)));
+        Step(stream, call, options, WalkFor(IsAligned(call)));
+
+    /// <summary>The walk for tensors that are aligned or not.</summary>
+    internal virtual LinearWalk WalkFor(bool aligned) => LinearPlan.WalkFor(Facts, aligned);
 
     /// <summary>One step in a given walk.</summary>
     internal abstract void Step(
@@ -28,7 +31,7 @@ internal abstract class Updater(Accelerator accelerator)
     internal abstract UpdateTable CreateTable(Chunk[] chunks, int rules);
 
     /// <summary>Whether all tensors allow accesses of four elements.</summary>
-    internal bool IsAligned(in UpdateCall call) =>
+    internal virtual bool IsAligned(in UpdateCall call) =>
         IsAligned(call.P) && IsAligned(call.G) && IsAligned(call.A) && IsAligned(call.B) && IsAligned(call.C)
         && IsAligned(call.Extras.Average) && IsAligned(call.Extras.Copy);
 
@@ -219,7 +222,7 @@ internal sealed class Updater<TRule>(Accelerator accelerator, Func<ElementwiseOp
             where TExtras : struct, IExtras
         {
             Loaded<TParam, TGrad, TExtras> kernels = updater.Load<TParam, TGrad, TExtras>();
-            lock (kernels)
+            lock (Loaded<TParam, TGrad, TExtras>.Gate)
             {
                 LinearPlan plan = LinearPlan.For(updater.Facts, length, walk);
                 while (plan.TryNext(out LinearLaunch launch))
@@ -243,7 +246,7 @@ internal sealed class Updater<TRule>(Accelerator accelerator, Func<ElementwiseOp
             bool packets = walk == LinearWalk.Packets;
             int size = packets ? Update.BlockLength / 4 : Update.BlockLength;
             Loaded<TParam, TGrad, TExtras> kernels = updater.Load<TParam, TGrad, TExtras>();
-            lock (kernels)
+            lock (Loaded<TParam, TGrad, TExtras>.Gate)
             {
                 (packets ? kernels.BlockPackets : kernels.BlockElements)(
                     stream, ((int)chunks.Length, size), t, extras, rules, chunks);
@@ -252,14 +255,17 @@ internal sealed class Updater<TRule>(Accelerator accelerator, Func<ElementwiseOp
     }
 
     /// <summary>
-    /// The kernels of one combination of storages and extras, each compiled at its first launch. Launches hold its
-    /// lock: ILGPU sets an OpenCL kernel's arguments on the shared kernel, and two threads must not do so at once.
+    /// The kernels of one combination of storages and extras, each compiled at its first launch. Launches hold the
+    /// gate: ILGPU sets an OpenCL kernel's arguments on the kernel, which it shares among all who load it, and two
+    /// threads must not do so at once. So the gate is one for all updaters.
     /// </summary>
     private sealed class Loaded<TParam, TGrad, TExtras>(Accelerator accelerator)
         where TParam : struct, IStorage
         where TGrad : struct, IStorage
         where TExtras : struct, IExtras
     {
+        internal static readonly Lock Gate = new();
+
         internal Action<AcceleratorStream, KernelConfig, UpdateTensors<TParam, TGrad>, TExtras, TRule, long> Elements =>
             field ??= accelerator.LoadKernel<UpdateTensors<TParam, TGrad>, TExtras, TRule, long>(
                 Update.Elements<TRule, TParam, TGrad, TExtras>);

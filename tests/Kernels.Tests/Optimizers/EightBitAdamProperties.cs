@@ -169,6 +169,7 @@ public sealed class EightBitAdamProperties
             EightBitResult elements = Run(TestDevices.Warp(warp), c, data, LinearWalk.Elements);
             CompareWithReference(c, data, elements);
             Run(TestDevices.Warp(warp), c, data, LinearWalk.Host).ShouldEqual(elements);
+            Run(TestDevices.Warp(warp), c, data, LinearWalk.Serial).ShouldEqual(elements);
             if (c.Shift == 0)
             {
                 Run(TestDevices.Warp(warp), c, data, LinearWalk.Packets).ShouldEqual(elements);
