@@ -79,7 +79,7 @@ internal struct AdaGradNormAccumulate : IItemWork
             return;
         }
 
-        float sum = Sum[0] + From.Total(Count).Value().Value;
+        float sum = Sum[0] + From.Total(Count).Value();
         Sum[0] = sum;
         Rate[0] = Utilities.Select(sum == 0f, 0f, LearningRate / XMath.Sqrt(sum));
     }

@@ -26,14 +26,14 @@ internal static class StepControls
 
     /// <summary>Writes the norm of the unscaled gradient and the control of the step.</summary>
     internal static void Write(
-        ScaledSum<NormLane> total, float maxNorm, float inverseScale, ArrayView<float> norm, ArrayView<StepControl> control)
+        ScaledSum total, float maxNorm, float inverseScale, ArrayView<float> norm, ArrayView<StepControl> control)
     {
-        float root = total.Root().Value;
+        float root = total.Root();
         // The root may overflow where the unscaled norm does not.
         float unscaled = Utilities.Select(
             root <= float.MaxValue,
             root * inverseScale,
-            XMath.Sqrt(total.Sum.Value) * inverseScale * total.Size.Value);
+            XMath.Sqrt(total.Sum) * inverseScale * total.Size);
         float coefficient = maxNorm / (unscaled + ClipEpsilon);
         // A NaN stays NaN.
         coefficient = Utilities.Select(coefficient >= 1f, 1f, coefficient);
@@ -41,7 +41,7 @@ internal static class StepControls
         control[0] = new StepControl
         {
             GradientFactor = coefficient * inverseScale,
-            Skip = Utilities.Select(total.Sum.Value <= float.MaxValue, 0f, 1f),
+            Skip = Utilities.Select(total.Sum <= float.MaxValue, 0f, 1f),
         };
     }
 }

@@ -1,3 +1,7 @@
+using ILGPU;
+using ILGPU.Algorithms;
+using ILGPU.Util;
+
 namespace Kernels.DeviceCode.Reductions;
 
 /// <summary>
@@ -5,79 +9,46 @@ namespace Kernels.DeviceCode.Reductions;
 /// </summary>
 /// <remarks>
 /// Source: after Blue 1978, ACM TOMS 4(1), and LAPACK's dnrm2, which keep three sums, one for each range of sizes. Here
-/// eight values are scaled together by the power of two of the largest of them, so that one sum is kept, and no value
-/// needs a branch.
+/// a run of values is scaled together by the power of two of its largest, and only where the plain sum is out of range.
 /// Domain: a NaN or an infinity makes the sum NaN or infinite, and nothing else does.
-/// Error: scaling by powers of two is exact. Of eight values that are not all 0 the largest is scaled into [2^-23, 4),
-/// so its square is at least 2^-46; what underflows loses less than 2^-149, which is 2^-103 of that. So one rounding for
-/// the square and one for each addition that it goes through remain: gamma(depth + 1), and n 2^-103.
+/// Error: scaling by powers of two is exact, and what underflows when two sums are added is below 2^-40 of the other.
 /// </remarks>
-internal struct ScaledSum<T>
-    where T : struct, INormLane<T>
+internal struct ScaledSum
 {
-    public T Sum;
+    private const uint Least = 0x00800000;   // 2^-126
+    private const uint Largest = 0x7E800000; // 2^126
 
-    public T Size;
+    public float Sum;
 
-    /// <summary>1 / Size.</summary>
-    // A third field also keeps LLVM from making one vector of the struct, after which it does not vectorise the lanes.
-    public T Inverse;
+    public float Size;
 
-    internal static ScaledSum<T> Of(T sum, T size) =>
-        new() { Sum = sum, Size = size, Inverse = T.InverseOf(size) };
+    internal static ScaledSum Of(float sum, float size) => new() { Sum = sum, Size = size };
 
-    /// <summary>The sum of eight squares, first to last.</summary>
-    internal static ScaledSum<T> OfSquares(T a, T b, T c, T d, T e, T f, T g, T h)
+    /// <summary>The power of two at or below a number given by its bits, held within 2^-126 and 2^126.</summary>
+    internal static float PowerOf(uint magnitude)
     {
-        // In turns, though both are the same: of eight equal operations LLVM would make a vector within the item, before
-        // PoCL comes to vectorise across the items.
-        T largest = T.Larger(T.Abs(a), T.Abs(b));
-        largest = T.LargerToo(largest, T.Abs(c));
-        largest = T.Larger(largest, T.Abs(d));
-        largest = T.LargerToo(largest, T.Abs(e));
-        largest = T.Larger(largest, T.Abs(f));
-        largest = T.LargerToo(largest, T.Abs(g));
-        largest = T.Larger(largest, T.Abs(h));
-        T size = T.PowerOf(largest);
-        T inverse = T.InverseOf(size);
-        a = a * inverse;
-        b = b * inverse;
-        c = c * inverse;
-        d = d * inverse;
-        e = e * inverse;
-        f = f * inverse;
-        g = g * inverse;
-        h = h * inverse;
-        T sum = a * a;
-        sum = sum + b * b;
-        sum = sum + c * c;
-        sum = sum + d * d;
-        sum = sum + e * e;
-        sum = sum + f * f;
-        sum = sum + g * g;
-        sum = sum + h * h;
-        return new ScaledSum<T> { Sum = sum, Size = size, Inverse = inverse };
+        uint power = magnitude & 0x7F800000;
+        power = Utilities.Select(power > Least, power, Least);
+        return Interop.IntAsFloat(Utilities.Select(power < Largest, power, Largest));
     }
 
+    /// <summary>1 / a power of two within 2^-126 and 2^126; exact.</summary>
+    internal static float InverseOf(float power) => Interop.IntAsFloat(Least + Largest - Interop.FloatAsInt(power));
+
     /// <summary>The sum of both.</summary>
-    internal readonly ScaledSum<T> Plus(ScaledSum<T> other)
+    internal readonly ScaledSum Plus(ScaledSum other)
     {
-        T size = T.Larger(Size, other.Size);
-        T inverse = T.InverseOf(size);
-        T left = Size * inverse;
-        T right = other.Size * inverse;
+        float size = Utilities.Select(Size > other.Size, Size, other.Size);
+        float inverse = InverseOf(size);
+        float left = Size * inverse;
+        float right = other.Size * inverse;
         // One factor after the other: their product may underflow where the term does not.
-        return new ScaledSum<T>
-        {
-            Sum = Sum * left * left + other.Sum * right * right,
-            Size = size,
-            Inverse = inverse,
-        };
+        return Of(Sum * left * left + other.Sum * right * right, size);
     }
 
     /// <summary>The root of the sum; infinite if it is above the largest number.</summary>
-    internal readonly T Root() => T.Sqrt(Sum) * Size;
+    internal readonly float Root() => XMath.Sqrt(Sum) * Size;
 
     /// <summary>The sum itself; infinite or 0 where it is out of range.</summary>
-    internal readonly T Value() => Sum * Size * Size;
+    internal readonly float Value() => Sum * Size * Size;
 }

@@ -29,13 +29,17 @@ public static class GradientNormReference
     public static Bounded Norm(ReadOnlySpan<Bounded> values, int? depth = null) =>
         Bounded.Sqrt(SquaredNorm(values, depth));
 
-    /// <summary>The norm as a kernel computes it that scales the values so that no square overflows.</summary>
+    /// <summary>
+    /// The norm as a kernel computes it that scales the values where a plain sum of 4096 squares is not within 2^-63 and
+    /// 2^63, so that no square overflows.
+    /// </summary>
     /// <param name="values">The gradients, [n], taken as exact.</param>
     /// <param name="depth">The most additions that one square goes through; by default any order.</param>
     /// <returns>
     /// The norm. Each square carries five roundings (twice the scale's reciprocal and the scaling, once the square) and
     /// those of the sum; the root halves them, and the root and the scaling back add one each. Scaled squares that
-    /// underflow are nothing beside a sum of at least 1 / 4, which a scale within a factor of two of the largest gives.
+    /// underflow are nothing beside a sum of at least 1 / 4, which a scale within a factor of two of the largest gives;
+    /// 4096 plain ones that underflow are below 2^-51 of a sum of at least 2^-63.
     /// </returns>
     public static Bounded ScaledNorm(ReadOnlySpan<float> values, int? depth = null)
     {
@@ -49,7 +53,7 @@ public static class GradientNormReference
         double gamma = Bounded.Gamma((depth ?? Math.Max(values.Length - 1, 0)) + 5);
         // The lower side of the root is the wider one: 1 - sqrt(1 - gamma), without cancellation.
         double halved = gamma < 1 ? gamma / (1 + Math.Sqrt(1 - gamma)) : double.PositiveInfinity;
-        double relative = halved + (Bounded.Gamma(2) * (1 + halved)) + (values.Length * 1e-15);
+        double relative = halved + (Bounded.Gamma(2) * (1 + halved)) + Math.ScaleB(1, -51) + (values.Length * 1e-15);
         double bound = (norm * relative) + Bounded.LeastSubnormal;
         return new Bounded(norm, norm + bound > float.MaxValue ? double.PositiveInfinity : bound);
     }

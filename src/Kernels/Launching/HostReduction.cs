@@ -13,88 +13,74 @@ internal interface IHostSource
 }
 
 /// <summary>
-/// Sums of squares on ILGPU's CPU accelerator: the same tiles, lanes and order as on a device, several lanes in one
+/// Sums of squares on ILGPU's CPU accelerator: the same strips, lanes and order as on a device, several lanes in one
 /// SIMD register, straight on the accelerator's memory, which is the host's.
 /// </summary>
 internal static class HostReduction
 {
-    private const int EightLength = 8 * SumOfSquares.Lanes;
-
-    /// <summary>The partial sums of every tile of a source.</summary>
-    internal static unsafe void Tiles<TSource>(TSource source, long length, float* sums, float* sizes, int threads)
+    /// <summary>The plain sums of the lanes of all strips of a source, up to the end of its last tile.</summary>
+    internal static unsafe void Strips<TSource>(TSource source, long length, float* lanes, int threads)
         where TSource : struct, IHostSource =>
         HostPool.Run(
-            new TileWork<TSource> { Source = source, Length = length, Sums = sums, Sizes = sizes },
-            ReductionPlan.Tiles(length), grain: 2, threads);
+            new StripWork<TSource> { Source = source, Length = length, Lanes = lanes },
+            ReductionPlan.Tiles(length) * SumOfSquares.Strips, grain: 32, threads);
 
     /// <summary>The address of a tensor's first element.</summary>
     internal static unsafe byte* Address(TensorView view) => view.Buffer is null || view.Length == 0
         ? null
         : (byte*)view.Buffer.NativePtr + view.Index * view.ElementBytes;
 
-    private unsafe struct TileWork<TSource> : IHostWork
+    private unsafe struct StripWork<TSource> : IHostWork
         where TSource : struct, IHostSource
     {
         internal TSource Source;
         internal long Length;
-        internal float* Sums;
-        internal float* Sizes;
+        internal float* Lanes;
 
         public readonly void Run(long begin, long end)
         {
-            float* room = stackalloc float[EightLength];
-            for (long tile = begin; tile < end; tile++)
+            float* room = stackalloc float[SumOfSquares.StripLength];
+            for (long strip = begin; strip < end; strip++)
             {
-                float* sums = Sums + tile * SumOfSquares.Lanes;
-                float* sizes = Sizes + tile * SumOfSquares.Lanes;
-                for (int eight = 0; eight < SumOfSquares.Rows / 8; eight++)
+                long first = strip * SumOfSquares.StripLength;
+                int count = (int)Math.Clamp(Length - first, 0, SumOfSquares.StripLength);
+                float* values = count > 0 ? Source.Values(first, count, room) : room;
+                if (count < SumOfSquares.StripLength)
                 {
-                    long first = tile * SumOfSquares.TileLength + eight * EightLength;
-                    long count = Math.Clamp(Length - first, 0, EightLength);
-                    float* values = room;
-                    if (count > 0)
-                    {
-                        values = Source.Values(first, (int)count, room);
-                    }
+                    new Span<float>(values, count).CopyTo(new Span<float>(room, count));
+                    new Span<float>(room + count, SumOfSquares.StripLength - count).Clear();
+                    values = room;
+                }
 
-                    if (count < EightLength)
-                    {
-                        var given = new Span<float>(values, (int)count);
-                        given.CopyTo(new Span<float>(room, (int)count));
-                        new Span<float>(room + count, EightLength - (int)count).Clear();
-                        values = room;
-                    }
-
-                    Eight(values, sums, sizes, isFirst: eight == 0);
+                for (int lane = 0; lane < SumOfSquares.Lanes; lane += Vector<float>.Count)
+                {
+                    Vector.Store(Lane(values + lane), Lanes + strip * SumOfSquares.Lanes + lane);
                 }
             }
         }
 
-        private static void Eight(float* values, float* sums, float* sizes, bool isFirst)
+        private static Vector<float> Lane(float* values)
         {
-            for (int lane = 0; lane < SumOfSquares.Lanes; lane += Vector<float>.Count)
+            HostLane sum = Eight(values);
+            for (int row = 8; row < SumOfSquares.Rows; row += 8)
             {
-                float* v = values + lane;
-                ScaledSum<HostNormLane> sum = ScaledSum<HostNormLane>.OfSquares(
-                    Load(v),
-                    Load(v + SumOfSquares.Lanes),
-                    Load(v + 2 * SumOfSquares.Lanes),
-                    Load(v + 3 * SumOfSquares.Lanes),
-                    Load(v + 4 * SumOfSquares.Lanes),
-                    Load(v + 5 * SumOfSquares.Lanes),
-                    Load(v + 6 * SumOfSquares.Lanes),
-                    Load(v + 7 * SumOfSquares.Lanes));
-                if (!isFirst)
-                {
-                    sum = ScaledSum<HostNormLane>.Of(Load(sums + lane), Load(sizes + lane)).Plus(sum);
-                }
-
-                Vector.Store(sum.Sum.Value, sums + lane);
-                Vector.Store(sum.Size.Value, sizes + lane);
+                sum += Eight(values + row * SumOfSquares.Lanes);
             }
+
+            return sum.Value;
         }
 
-        private static HostNormLane Load(float* address) => new(Vector.Load(address));
+        private static HostLane Eight(float* v) => SumOfSquares.Squares(
+            Load(v),
+            Load(v + SumOfSquares.Lanes),
+            Load(v + 2 * SumOfSquares.Lanes),
+            Load(v + 3 * SumOfSquares.Lanes),
+            Load(v + 4 * SumOfSquares.Lanes),
+            Load(v + 5 * SumOfSquares.Lanes),
+            Load(v + 6 * SumOfSquares.Lanes),
+            Load(v + 7 * SumOfSquares.Lanes));
+
+        private static HostLane Load(float* address) => new(Vector.Load(address));
     }
 }
 

@@ -25,9 +25,9 @@ internal static class ReductionPlan
             return 0;
         }
 
-        // Eights in a lane, then the eights of a lane; the first fold has the same form.
+        // Eights in a lane, then the eights of a lane; the lanes of a tile in the same form.
         int depth = 4 * 7;
-        long count = Folded(Tiles(length) * SumOfSquares.Lanes);
+        long count = Tiles(length);
         for (; count > SumOfSquares.Fold; count = Folded(count))
         {
             depth += SumOfSquares.Fold - 1;

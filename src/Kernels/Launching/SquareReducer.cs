@@ -9,58 +9,71 @@ internal sealed class SquareReducer<TSource>
     where TSource : struct, ISquareSource
 {
     private readonly DeviceFacts _facts;
-    private readonly BlockLauncher<TileWork<TSource>> _tiles;
-    private readonly BlockLauncher<TileTailWork<TSource>> _tail;
-    private readonly Action<AcceleratorStream, KernelConfig, TSource, Partials, long>? _packets;
+    private readonly BlockLauncher<StripWork<TSource>> _strips;
+    private readonly BlockLauncher<StripTailWork<TSource>> _tail;
+    private readonly ItemLauncher<TileWork<TSource>> _tiles;
+    private readonly Action<AcceleratorStream, KernelConfig, TSource, ArrayView<float>, long>? _packets;
 
     internal SquareReducer(Accelerator accelerator, DeviceFacts facts)
     {
         _facts = facts;
-        _tiles = new(accelerator, facts);
+        _strips = new(accelerator, facts);
         _tail = new(accelerator, facts);
+        _tiles = new(accelerator, facts);
         if (facts.Class == DeviceClass.Gpu)
         {
-            _packets = accelerator.LoadKernel<TSource, Partials, long>(SumOfSquares.TilePackets);
+            _packets = accelerator.LoadKernel<TSource, ArrayView<float>, long>(SumOfSquares.StripPackets);
         }
     }
 
-    /// <summary>Enqueues the partial sums of all tiles: at most one launch for the full ones and one for the last.</summary>
+    /// <summary>
+    /// Enqueues the sums of all tiles: at most one launch for the full strips, one for the others and one for the tiles.
+    /// </summary>
     internal unsafe void Tiles<THost>(
         AcceleratorStream stream, TSource source, THost host, long length, in Partials partials, LinearWalk walk)
         where THost : struct, IHostSource
     {
+        long tiles = ReductionPlan.Tiles(length);
         if (walk == LinearWalk.Host)
         {
-            HostReduction.Tiles(
-                host, length, (float*)partials.Sums.LoadEffectiveAddressAsPtr(),
-                (float*)partials.Sizes.LoadEffectiveAddressAsPtr(), _facts.Cores);
-            return;
+            HostReduction.Strips(host, length, (float*)partials.Lanes.LoadEffectiveAddressAsPtr(), _facts.Cores);
+        }
+        else
+        {
+            Strips(stream, source, length, tiles * SumOfSquares.Strips, partials.Lanes, walk);
         }
 
-        long full = length / SumOfSquares.TileLength;
+        var work = new TileWork<TSource> { Source = source, Partials = partials, Length = length };
+        _tiles.Run(stream, work, 0, tiles, grain: 64);
+    }
+
+    private void Strips(
+        AcceleratorStream stream, TSource source, long length, long strips, ArrayView<float> lanes, LinearWalk walk)
+    {
+        long full = length / SumOfSquares.StripLength;
         if (walk == LinearWalk.Packets && _packets is not null)
         {
             const int Items = SumOfSquares.Lanes / 4;
-            int size = Math.Min(SumOfSquares.Lanes, _facts.MaxGroup);
+            int size = Math.Min(256, _facts.MaxGroup);
             for (long first = 0; first < full;)
             {
-                // A group holds a number of tiles, or a tile a number of groups; a single tile may be a smaller group.
-                long tiles = Math.Min(full - first, _facts.MaxGrid * size / Items);
-                int group = (int)Math.Min(size, tiles * Items);
-                tiles -= tiles * Items % group / Items;
-                _packets(stream, new KernelConfig((int)(tiles * Items / group), group), source, partials, first);
-                first += tiles;
+                // A group holds a number of strips; the last ones may be a smaller group.
+                long count = Math.Min(full - first, _facts.MaxGrid * size / Items);
+                int group = (int)Math.Min(size, count * Items);
+                count -= count * Items % group / Items;
+                _packets(stream, new KernelConfig((int)(count * Items / group), group), source, lanes, first);
+                first += count;
             }
         }
         else if (full > 0)
         {
-            _tiles.Run(stream, new TileWork<TSource> { Source = source, Partials = partials }, 0, full);
+            _strips.Run(stream, new StripWork<TSource> { Source = source, Lanes = lanes }, 0, full);
         }
 
-        if (full * SumOfSquares.TileLength < length)
+        if (full < strips)
         {
-            var tail = new TileTailWork<TSource> { Source = source, Partials = partials, Length = length };
-            _tail.Run(stream, tail, full, full + 1);
+            var tail = new StripTailWork<TSource> { Source = source, Lanes = lanes, Length = length };
+            _tail.Run(stream, tail, full, strips);
         }
     }
 }
@@ -70,19 +83,14 @@ internal sealed class PartialSums : IDisposable
 {
     private readonly MemoryBuffer1D<float, Stride1D.Dense> _buffer;
     private readonly ItemLauncher<FoldWork> _fold;
-    private readonly ItemLauncher<FoldRestWork> _foldRest;
-    private readonly long _capacity;
-    private readonly long _foldedCapacity;
 
     /// <summary>Memory for so many tiles.</summary>
     internal PartialSums(Accelerator accelerator, DeviceFacts facts, long tiles)
     {
         MaxTiles = Math.Max(tiles, 1);
-        _capacity = MaxTiles * SumOfSquares.Lanes;
-        _foldedCapacity = ReductionPlan.Folded(_capacity);
         _fold = new(accelerator, facts);
-        _foldRest = new(accelerator, facts);
-        _buffer = accelerator.Allocate1D<float>(2 * (_capacity + _foldedCapacity));
+        _buffer = accelerator.Allocate1D<float>(
+            MaxTiles * (SumOfSquares.TileLanes + 2) + 2 * ReductionPlan.Folded(MaxTiles));
     }
 
     internal long MaxTiles { get; }
@@ -90,8 +98,12 @@ internal sealed class PartialSums : IDisposable
     internal bool IsDisposed => _buffer.IsDisposed;
 
     /// <summary>The partial sums of tiles from <paramref name="first"/> on.</summary>
-    internal Partials Of(long first, long tiles) => At(
-        0, _capacity, first * SumOfSquares.Lanes, tiles * SumOfSquares.Lanes);
+    internal Partials Of(long first, long tiles)
+    {
+        Partials partials = At(MaxTiles * SumOfSquares.TileLanes, MaxTiles, first, tiles);
+        partials.Lanes = _buffer.View.SubView(first * SumOfSquares.TileLanes, tiles * SumOfSquares.TileLanes);
+        return partials;
+    }
 
     /// <summary>Enqueues the folds; at most 64 partial sums are left, the same number for the same tiles.</summary>
     internal (Partials Left, long Count) Fold(AcceleratorStream stream, long tiles)
@@ -101,31 +113,30 @@ internal sealed class PartialSums : IDisposable
             return (Of(0, 1), 0);
         }
 
-        long count = ReductionPlan.Folded(tiles * SumOfSquares.Lanes);
+        long count = tiles;
         Partials from = Of(0, tiles);
-        Partials to = Second(count);
-        _fold.Run(stream, new FoldWork { From = from, To = to, Outputs = count }, 0, count, grain: 512);
+        Partials to = At(
+            MaxTiles * (SumOfSquares.TileLanes + 2), ReductionPlan.Folded(MaxTiles), 0, ReductionPlan.Folded(tiles));
         while (count > SumOfSquares.Fold)
         {
             long inputs = count;
             count = ReductionPlan.Folded(inputs);
+            var work = new FoldWork { From = from, To = to, Inputs = inputs, Outputs = count };
+            _fold.Run(stream, work, 0, count, grain: 512);
             (from, to) = (to, from);
-            var work = new FoldRestWork { From = from, To = to, Inputs = inputs, Outputs = count };
-            _foldRest.Run(stream, work, 0, count, grain: 512);
         }
 
-        return (to, count);
+        return (from, count);
     }
 
     public void Dispose() => _buffer.Dispose();
-
-    private Partials Second(long count) => At(2 * _capacity, _foldedCapacity, 0, count);
 
     private Partials At(long start, long capacity, long first, long count)
     {
         ArrayView<float> all = _buffer.View;
         return new Partials
         {
+            Lanes = all.SubView(0, 1),
             Sums = all.SubView(start + first, count),
             Sizes = all.SubView(start + capacity + first, count),
         };

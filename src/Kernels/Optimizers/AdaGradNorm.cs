@@ -239,7 +239,7 @@ public sealed class AdaGradNorm : IDisposable
 
         public readonly float* Values(long first, int count, float* room)
         {
-            float* decoded = stackalloc float[8 * SumOfSquares.Lanes];
+            float* decoded = stackalloc float[SumOfSquares.StripLength];
             float* g = _g.Values(first, count, room);
             if (_decay.L2 == 0f)
             {

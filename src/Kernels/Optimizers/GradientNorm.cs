@@ -14,8 +14,8 @@ namespace Kernels.Optimizers;
 /// </summary>
 /// <remarks>
 /// Load once per accelerator. A call allocates nothing and never waits; it owns its scratch memory, so calls of one
-/// object must be on one stream, one after the other. Launches: at most two for each tensor, then two for up to 262,144
-/// elements, three to 16.7 million, four to 1.07 billion.
+/// object must be on one stream, one after the other. Launches: at most three for each tensor, then one for up to
+/// 262,144 elements, two to 16.7 million, three to 1.07 billion.
 /// The result depends on the lengths and the device alone, not on how the work is laid out.
 /// </remarks>
 public sealed class GradientNorm : IDisposable
@@ -32,7 +32,7 @@ public sealed class GradientNorm : IDisposable
     private readonly long _maxLength;
     private readonly int _maxTensors;
 
-    /// <summary>Loads the kernels and allocates the scratch memory: about an eighth of a byte for each element.</summary>
+    /// <summary>Loads the kernels and allocates the scratch memory: about a sixteenth of a byte for each element.</summary>
     /// <param name="accelerator">Where the gradients lie.</param>
     /// <param name="maxLength">The most elements of all tensors of one call together.</param>
     /// <param name="maxTensors">The most tensors of one call.</param>

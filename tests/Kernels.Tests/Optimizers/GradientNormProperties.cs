@@ -65,7 +65,7 @@ public sealed class GradientNormProperties
     {
         const int N = SumOfSquares.TileLength + 1000;
         Accelerator accelerator = ReductionDevice.Chosen;
-        foreach (int position in (int[])[0, 255, 256, 2047, 2048, 16383, 16384, 16640, N - 1])
+        foreach (int position in (int[])[0, 15, 16, 1023, 1024, 4095, 4096, 4112, N - 1])
         {
             foreach (float value in (float[])[1, float.MaxValue, float.Epsilon, 1e-20f])
             {
@@ -80,6 +80,31 @@ public sealed class GradientNormProperties
                 g[position] = value;
                 Assert.False(float.IsFinite(Norm(accelerator, DeviceFacts.Of(accelerator), g)));
             }
+        }
+    }
+
+    [Theory]
+    [InlineData(0, 1)]
+    [InlineData(1e-30, 1)]
+    [InlineData(1e30, 1)]
+    [InlineData(1e-30, 1e30)]
+    [InlineData(3e-10, 3.5e-10)]
+    [InlineData(2e9, 3.5e9)]
+    public void Tiles_of_different_sizes_make_one_norm(double first, double second)
+    {
+        // Plain tiles, scaled ones and empty ones beside each other, and at the limits of what is summed plainly.
+        float[] g = Numbers.LogUniform(4 * SumOfSquares.TileLength + 77, seed: 11, 0.5, 2);
+        for (int i = 0; i < g.Length; i++)
+        {
+            g[i] *= (float)(i / SumOfSquares.TileLength % 2 == 0 ? first : second);
+        }
+
+        Bounded expected = GradientNormReference.ScaledNorm(g, ReductionPlan.Depth(g.Length));
+        Assert.True(expected.IsInDomain);
+        foreach ((Accelerator accelerator, DeviceFacts facts) in ReductionDevice.Walks(tiny: true))
+        {
+            float norm = Norm(accelerator, facts, g);
+            Assert.True(expected.Admits(norm), $"{facts.Class}: {norm:R}, expected {expected}");
         }
     }
 
