@@ -162,7 +162,7 @@ internal sealed class EightBitUpdater(Accelerator accelerator, Updater<AdamRule>
         private readonly Chunk[] _chunks;
         private readonly AdamRule[] _rules;
         private readonly MemoryBuffer1D<Chunk, Stride1D.Dense>? _deviceChunks;
-        private readonly MemoryBuffer1D<AdamRule, Stride1D.Dense>? _deviceRules;
+        private readonly StagedArray<AdamRule>? _deviceRules;
 
         internal Table(EightBitUpdater updater, Chunk[] chunks, int rules)
         {
@@ -172,7 +172,7 @@ internal sealed class EightBitUpdater(Accelerator accelerator, Updater<AdamRule>
             if (chunks.Length > 0)
             {
                 _deviceChunks = updater.Accelerator.Allocate1D(chunks);
-                _deviceRules = updater.Accelerator.Allocate1D<AdamRule>(rules);
+                _deviceRules = new StagedArray<AdamRule>(updater.Accelerator, rules);
             }
         }
 
@@ -196,7 +196,7 @@ internal sealed class EightBitUpdater(Accelerator accelerator, Updater<AdamRule>
                 return;
             }
 
-            _deviceRules!.View.CopyFromCPU(stream, _rules);
+            _deviceRules!.Upload(stream, _rules);
             var rules = new RuleTable(_deviceRules.View, _deviceChunks!.View);
             Updater<AdamRule>.Dispatch(
                 call, new TableLaunch(_updater, stream, call.Moments, rules, _chunks.Length, walk));

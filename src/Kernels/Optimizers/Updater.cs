@@ -292,7 +292,7 @@ internal sealed class Updater<TRule>(Accelerator accelerator, Func<ElementwiseOp
         private readonly Chunk[] _chunks;
         private readonly TRule[] _rules;
         private readonly MemoryBuffer1D<Chunk, Stride1D.Dense>? _deviceChunks;
-        private readonly MemoryBuffer1D<TRule, Stride1D.Dense>? _deviceRules;
+        private readonly StagedArray<TRule>? _deviceRules;
 
         internal Table(Updater<TRule> updater, Chunk[] chunks, int rules)
         {
@@ -302,7 +302,7 @@ internal sealed class Updater<TRule>(Accelerator accelerator, Func<ElementwiseOp
             if (chunks.Length > 0)
             {
                 _deviceChunks = updater.Accelerator.Allocate1D(chunks);
-                _deviceRules = updater.Accelerator.Allocate1D<TRule>(rules);
+                _deviceRules = new StagedArray<TRule>(updater.Accelerator, rules);
             }
         }
 
@@ -326,7 +326,7 @@ internal sealed class Updater<TRule>(Accelerator accelerator, Func<ElementwiseOp
                 return;
             }
 
-            _deviceRules!.View.CopyFromCPU(stream, _rules);
+            _deviceRules!.Upload(stream, _rules);
             Dispatch(call, new BlockLaunch(_updater, stream, _deviceRules.View, _deviceChunks!.View, walk));
         }
 
