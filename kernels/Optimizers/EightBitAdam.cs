@@ -226,16 +226,22 @@ internal static class EightBitAdam
 
         ArrayView<float> m = LocalMemory.Allocate<float>(Update.BlockLength);
         ArrayView<float> v = LocalMemory.Allocate<float>(Update.BlockLength);
+        ArrayView<ushort> noise = default;
+        if (StripNoise.IsNeeded<TParam, TExtras>())
+        {
+            noise = LocalMemory.Allocate<ushort>(Update.BlockLength + StripNoise.Slack);
+        }
+
         long end = IntrinsicMath.Min((Grid.IdxX + 1L) * blocks, rules.Count());
         for (long i = (long)Grid.IdxX * blocks; i < end; i++)
         {
-            StepBlock(t, extras, s, rules.Rule(i), factor, rules.Block(i), m, v);
+            StepBlock(t, extras, s, rules.Rule(i), factor, rules.Block(i), m, v, noise);
         }
     }
 
     private static void StepBlock<TParam, TGrad, TExtras>(
         UpdateTensors<TParam, TGrad> t, TExtras extras, EightBitMoments s, AdamRule rule, float factor, long block,
-        ArrayView<float> m, ArrayView<float> v)
+        ArrayView<float> m, ArrayView<float> v, ArrayView<ushort> noise)
         where TParam : struct, IStorage
         where TGrad : struct, IStorage
         where TExtras : struct, IExtras
@@ -244,6 +250,12 @@ internal static class EightBitAdam
         int count = (int)IntrinsicMath.Min(Update.BlockLength, s.CodesM.Length - first);
         float oldM = s.ScalesM[block];
         float oldV = s.ScalesV[block];
+        int start = 0;
+        if (StripNoise.IsNeeded<TParam, TExtras>())
+        {
+            start = StripNoise.Draw(t.P, extras, first, count, noise);
+        }
+
         // Integers, which compilers reduce in any order: of numbers that are not negative the bits have the same order.
         int largestM = 0;
         int largestV = 0;
@@ -254,7 +266,14 @@ internal static class EightBitAdam
             v[k] = e.B.Value;
             largestM = IntrinsicMath.Max(largestM, (int)Interop.FloatAsInt(Magnitude(e.A)));
             largestV = IntrinsicMath.Max(largestV, (int)Interop.FloatAsInt(e.B.Value));
-            WriteParameter(t, extras, first + k, e.P.Value);
+            uint random = 0;
+            if (StripNoise.IsNeeded<TParam, TExtras>())
+            {
+                random = noise[start + k];
+            }
+
+            t.P.Write(first + k, t.P.Encode(e.P.Value, random));
+            extras.OutputRounded(first + k, e.P.Value, random);
         }
 
         Largest largest = default;

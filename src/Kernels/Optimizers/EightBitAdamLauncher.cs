@@ -145,7 +145,7 @@ public sealed class EightBitAdamLauncher
             return;
         }
 
-        _updater.Step(stream, call, options, walk ?? _updater.WalkFor(_updater.IsAligned(call)));
+        _updater.Step(stream, call, options, walk ?? _updater.WalkFor(_updater.IsAligned(call), extras.StochasticRounding));
     }
 
     /// <summary>Enqueues the way from F32 to codes and scales, as a step does it at its end.</summary>

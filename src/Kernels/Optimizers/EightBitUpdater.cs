@@ -19,8 +19,8 @@ internal sealed class EightBitUpdater(Accelerator accelerator, Updater<AdamRule>
 
     private readonly ConcurrentDictionary<Type, object> _loaded = new();
 
-    internal override LinearWalk WalkFor(bool aligned) =>
-        Facts.Class == DeviceClass.OpenClCpu ? LinearWalk.Serial : base.WalkFor(aligned);
+    internal override LinearWalk WalkFor(bool aligned, bool stochastic) =>
+        Facts.Class == DeviceClass.OpenClCpu ? LinearWalk.Serial : base.WalkFor(aligned, stochastic);
 
     internal override bool IsAligned(in UpdateCall call) =>
         base.IsAligned(call) && TensorRange.Of(call.Moments.CodesM, "").IsAligned(Accelerator, 4)

@@ -80,7 +80,7 @@ internal sealed class StepGroups : IDisposable
             return;
         }
 
-        _table.Step(stream, call, _options, _groupSteps, _updater.WalkFor(aligned: true));
+        _table.Step(stream, call, _options, _groupSteps, _updater.WalkFor(aligned: true, call.Extras.StochasticRounding));
         StepBorrowed(stream, call);
     }
 

@@ -18,10 +18,11 @@ internal abstract class Updater(Accelerator accelerator)
 
     /// <summary>One step with one set of options for all elements.</summary>
     internal void Step(AcceleratorStream stream, in UpdateCall call, ElementwiseOptions options) =>
-        Step(stream, call, options, WalkFor(IsAligned(call)));
+        Step(stream, call, options, WalkFor(IsAligned(call), call.Extras.StochasticRounding));
 
-    /// <summary>The walk for tensors that are aligned or not.</summary>
-    internal virtual LinearWalk WalkFor(bool aligned) => LinearPlan.WalkFor(Facts, aligned);
+    /// <summary>The walk for tensors that are aligned or not, and rounded stochastically or not.</summary>
+    internal virtual LinearWalk WalkFor(bool aligned, bool stochastic) =>
+        stochastic && Facts.Class == DeviceClass.OpenClCpu ? LinearWalk.Serial : LinearPlan.WalkFor(Facts, aligned);
 
     /// <summary>One step in a given walk.</summary>
     internal abstract void Step(
@@ -224,6 +225,13 @@ internal sealed class Updater<TRule>(Accelerator accelerator, Func<ElementwiseOp
             Loaded<TParam, TGrad, TExtras> kernels = updater.Load<TParam, TGrad, TExtras>();
             lock (Loaded<TParam, TGrad, TExtras>.Gate)
             {
+                if (walk == LinearWalk.Serial)
+                {
+                    long strips = (length + Update.StripLength - 1) / Update.StripLength;
+                    kernels.Strips(stream, ((int)strips, 1), t, extras, rule, length);
+                    return;
+                }
+
                 LinearPlan plan = LinearPlan.For(updater.Facts, length, walk);
                 while (plan.TryNext(out LinearLaunch launch))
                 {
@@ -248,6 +256,14 @@ internal sealed class Updater<TRule>(Accelerator accelerator, Func<ElementwiseOp
             Loaded<TParam, TGrad, TExtras> kernels = updater.Load<TParam, TGrad, TExtras>();
             lock (Loaded<TParam, TGrad, TExtras>.Gate)
             {
+                if (walk == LinearWalk.Serial)
+                {
+                    const int Each = Update.StripLength / Update.BlockLength;
+                    kernels.BlockStrips(
+                        stream, ((int)((chunks.Length + Each - 1) / Each), 1), t, extras, rules, chunks, Each);
+                    return;
+                }
+
                 (packets ? kernels.BlockPackets : kernels.BlockElements)(
                     stream, ((int)chunks.Length, size), t, extras, rules, chunks);
             }
@@ -283,6 +299,15 @@ internal sealed class Updater<TRule>(Accelerator accelerator, Func<ElementwiseOp
             ArrayView<Chunk>> BlockPackets =>
             field ??= accelerator.LoadKernel<UpdateTensors<TParam, TGrad>, TExtras, ArrayView<TRule>, ArrayView<Chunk>>(
                 Update.BlockPackets<TRule, TParam, TGrad, TExtras>);
+
+        internal Action<AcceleratorStream, KernelConfig, UpdateTensors<TParam, TGrad>, TExtras, TRule, long> Strips =>
+            field ??= accelerator.LoadKernel<UpdateTensors<TParam, TGrad>, TExtras, TRule, long>(
+                Update.Strips<TRule, TParam, TGrad, TExtras>);
+
+        internal Action<AcceleratorStream, KernelConfig, UpdateTensors<TParam, TGrad>, TExtras, ArrayView<TRule>,
+            ArrayView<Chunk>, int> BlockStrips =>
+            field ??= accelerator.LoadKernel<UpdateTensors<TParam, TGrad>, TExtras, ArrayView<TRule>, ArrayView<Chunk>, int>(
+                Update.BlockStrips<TRule, TParam, TGrad, TExtras>);
     }
 
     /// <summary>Rules and chunks of an arena, on the host and on the device.</summary>
