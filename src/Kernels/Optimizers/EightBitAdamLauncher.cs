@@ -118,8 +118,8 @@ public sealed class EightBitAdamLauncher
         long scales = ScaleCount(n);
         Require.Tensor(accelerator, n, p);
         Require.Tensor(accelerator, n, g);
-        TensorRange rangeM = TensorRange.Checked(accelerator, n, codesM, nameof(codesM));
-        TensorRange rangeV = TensorRange.Checked(accelerator, n, codesV, nameof(codesV));
+        Require.Tensor(accelerator, n, codesM);
+        Require.Tensor(accelerator, n, codesV);
         Require.Tensor(accelerator, scales, absmaxM);
         Require.Tensor(accelerator, scales, absmaxV);
         UpdateCall call = new()
@@ -133,9 +133,10 @@ public sealed class EightBitAdamLauncher
             Extras = extras,
         };
         UpdateLauncher.CheckExtras(accelerator, call, extras, []);
-        TensorRange.RequireApart(
+        Require.Apart(
         [
-            TensorRange.Of(p, nameof(p)), TensorRange.Of(g, nameof(g)), rangeM, rangeV,
+            TensorRange.Of(p, nameof(p)), TensorRange.Of(g, nameof(g)),
+            TensorRange.Of(codesM, nameof(codesM)), TensorRange.Of(codesV, nameof(codesV)),
             TensorRange.Of(absmaxM, nameof(absmaxM)), TensorRange.Of(absmaxV, nameof(absmaxV)),
             TensorRange.Of(extras.Average, "extras.Average"), TensorRange.Of(extras.Copy, "extras.Copy"),
             TensorRange.Of(extras.Control, "extras.Control"),
@@ -247,10 +248,13 @@ public sealed class EightBitAdamLauncher
         Require.Stream(accelerator, stream);
         Require.Defined(map);
         Require.Tensor(accelerator, x.Length, x);
-        TensorRange range = TensorRange.Checked(accelerator, x.Length, codes, nameof(codes));
+        Require.Tensor(accelerator, x.Length, codes);
         Require.Tensor(accelerator, ScaleCount(x.Length), absmax);
-        TensorRange.RequireApart(
-            [TensorRange.Of(x, nameof(x)), range, TensorRange.Of(absmax, nameof(absmax))]);
+        Require.Apart(
+        [
+            TensorRange.Of(x, nameof(x)), TensorRange.Of(codes, nameof(codes)),
+            TensorRange.Of(absmax, nameof(absmax)),
+        ]);
     }
 
     private KernelConfig Grid(long first, long blocks) =>
