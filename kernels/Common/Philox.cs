@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Kernels.DeviceCode.Common;
 
 /// <summary>Philox4x32-10: four random words that depend on the key and the counter alone.</summary>
@@ -31,6 +33,7 @@ internal static class Philox
         return Round(c, key0 + Weyl0, key1 + Weyl1);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static QuadBits Round(QuadBits c, uint key0, uint key1)
     {
         ulong product0 = (ulong)c.X * Multiplier0;

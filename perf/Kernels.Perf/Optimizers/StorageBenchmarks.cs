@@ -29,6 +29,7 @@ public class StorageBenchmarks
             new OptimizerSettings { Parameters = Storage.BF16, Gradients = Storage.BF16, Master = true },
             new OptimizerSettings { Parameters = Storage.F16, Gradients = Storage.F16 },
             new OptimizerSettings { Parameters = Storage.BF16, Gradients = Storage.BF16, StochasticRounding = true },
+            new OptimizerSettings { StateStorage = StateStorage.EightBit },
         })
         {
             var optimizer = new Optimizer(_session, new AdamWOptions(), [new Parameter("p", values)], settings);
@@ -64,6 +65,10 @@ public class StorageBenchmarks
     /// <summary>BF16, rounded stochastically.</summary>
     [Benchmark(OperationsPerInvoke = Steps), Moves(22)]
     public void StochasticBF16() => Run(4);
+
+    /// <summary>Everything F32 but the state, which is in 8 bits; it moves 16.06 bytes.</summary>
+    [Benchmark(OperationsPerInvoke = Steps), Moves(16)]
+    public void EightBitState() => Run(5);
 
     private void Run(int i)
     {

@@ -258,19 +258,44 @@ internal static class HostUpdate
             }
         }
 
+        [SkipLocalsInit]
         private readonly void EncodeStochastic(float* source, ushort* destination, long first, int count)
         {
             long position = Random.Position(first);
-            ushort* noise = stackalloc ushort[8];
-            for (int i = 0; i < count; i++, position++)
+            ushort* noise = stackalloc ushort[Block + StripNoise.Slack];
+            int skipped = (int)(position & 7);
+            for (int k = 0; k < skipped + count; k += 8)
             {
-                if (i == 0 || (position & 7) == 0)
-                {
-                    *(QuadBits*)noise = Random.Noise(position >> 3);
-                }
-
-                destination[i] = (ushort)Random.Encode(source[i], noise[position & 7]);
+                *(QuadBits*)(noise + k) = Random.Noise((position >> 3) + (k >> 3));
             }
+
+            ushort* random = noise + skipped;
+            int i = 0;
+            for (; i + Vector<ushort>.Count <= count; i += Vector<ushort>.Count)
+            {
+                Vector.Widen(Vector.Load(random + i), out Vector<uint> low, out Vector<uint> high);
+                Vector.Narrow(
+                    Rounded(source + i, low), Rounded(source + i + Vector<uint>.Count, high)).Store(destination + i);
+            }
+
+            for (; i < count; i++)
+            {
+                destination[i] = (ushort)Random.Encode(source[i], random[i]);
+            }
+        }
+
+        /// <summary>StochasticBF16.Encode, several at once.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static Vector<uint> Rounded(float* source, Vector<uint> random)
+        {
+            Vector<uint> bits = Vector.Load((uint*)source);
+            Vector<uint> magnitude = bits & new Vector<uint>(0x7FFFFFFFu);
+            // Infinity is cut, NaN becomes quiet.
+            Vector<uint> cut = bits >> 16;
+            Vector<uint> special = Vector.ConditionalSelect(
+                Vector.GreaterThan(magnitude, new Vector<uint>(0x7F800000u)), cut | new Vector<uint>(0x40u), cut);
+            return Vector.ConditionalSelect(
+                Vector.GreaterThanOrEqual(magnitude, new Vector<uint>(0x7F800000u)), special, (bits + random) >> 16);
         }
     }
 }
