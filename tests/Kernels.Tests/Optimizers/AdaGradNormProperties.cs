@@ -18,6 +18,7 @@ public sealed class AdaGradNormProperties
     [InlineData(1, 0, false, false)]
     [InlineData(33, 0.3, false, false)]
     [InlineData(257, 0.3, true, true)]
+    [InlineData(1028, 0.3, false, true)]
     [InlineData(4097, 0, false, true)]
     [InlineData(20011, 0.1, false, false)]
     public void Matches_the_reference_in_every_walk(int n, double decay, bool decoupled, bool maximize)
