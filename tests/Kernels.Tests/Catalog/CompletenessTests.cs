@@ -70,6 +70,7 @@ public sealed partial class CompletenessTests
         new(
             "reductions/sumofsquares", typeof(GradientNormReference), typeof(GradientNormProperties),
             "Reductions/GradientNormBenchmarks.OneTensor"),
+        Norm("Strip*", "OneTensor"),
         Norm("Tile*", "OneTensor"),
         Norm("Fold*", "ManyTensors"),
         Norm("NormWork", "OneTensor"),
