@@ -4,11 +4,14 @@ using FsCheck.Xunit;
 using Kernels.DeviceCode.Linear;
 using Kernels.DeviceCode.Optimizers;
 using Kernels.DeviceCode.Reductions;
+using Kernels.DeviceCode.VectorQuantization;
 using Kernels.References;
 using Kernels.References.Linear;
 using Kernels.References.Optimizers;
+using Kernels.References.VectorQuantization;
 using Kernels.Tests.Linear;
 using Kernels.Tests.Optimizers;
+using Kernels.Tests.VectorQuantization;
 
 namespace Kernels.Tests.Catalog;
 
@@ -87,13 +90,20 @@ public sealed partial class CompletenessTests
         new(
             "CoupledSource", typeof(AdaGradNormReference), typeof(AdaGradNormProperties),
             "Optimizers/WholeTensorBenchmarks.AdaGradNorm"),
+
+        Nearest("vq/nearest"),
+        Nearest("Nearest*"),
+        Nearest("CodeTermWork"),
+        Nearest("SquaredL2"),
+        Nearest("NegativeDot"),
+        Nearest("OneMinusCosine"),
     ];
 
     // What walks and kernels take as their mathematics; storages and accesses move bits and are in StorageTests.
     private static readonly Type[] s_mathematics =
     [
         typeof(IUpdateRule), typeof(IExtras), typeof(IItemWork), typeof(IBlockWork), typeof(ISquareSource),
-        typeof(IActivation),
+        typeof(IActivation), typeof(ICodeMetric),
     ];
 
     private static readonly string[] s_names =
@@ -132,6 +142,9 @@ public sealed partial class CompletenessTests
 
     private static Algorithm Elementwise<TReference>(string name, string benchmark) => new(
         name, typeof(TReference), typeof(ElementwiseProperties), $"Optimizers/OptimizerStepBenchmarks.{benchmark}");
+
+    private static Algorithm Nearest(string name) => new(
+        name, typeof(NearestReference), typeof(NearestProperties), "VectorQuantization/NearestBenchmarks.Nearest");
 
     private static Algorithm Norm(string name, string benchmark) => new(
         name, typeof(GradientNormReference), typeof(GradientNormProperties),

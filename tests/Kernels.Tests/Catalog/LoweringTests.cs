@@ -91,8 +91,9 @@ public sealed partial class LoweringTests
     private static int RegisterLimit(string id) =>
         id.StartsWith("optimizers/update", StringComparison.Ordinal) ? 64 : 255;
 
-    // The panels of products live in a CPU's cache, as 128 KiB of local memory: no plan launches them on a GPU.
-    private static bool IsForCpuDevices(string id) => string.Equals(id, "linear/matmul.panel", StringComparison.Ordinal);
+    // Panels of products and turned rows live in a CPU's cache, as 128 KiB of local memory and more: no plan launches
+    // them on a GPU.
+    private static bool IsForCpuDevices(string id) => id is "linear/matmul.panel" or "vq/nearest.rows";
 
     private static IReadOnlyList<(string Name, string Ptx)> Ptx(string id, CudaArchitecture architecture)
     {

@@ -39,6 +39,7 @@ internal static class OperationCatalog
         new ColumnSumOperation(),
         new SoftmaxCrossEntropyOperation(),
         new PredictionOperation(),
+        new NearestOperation(),
     ];
 
     /// <summary>The operation of that name.</summary>
