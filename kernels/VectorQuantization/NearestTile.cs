@@ -76,16 +76,34 @@ internal static class NearestTile
                 c.R7 = terms;
             }
 
-            MatMulTile.Fragment nextA = Fetch<TRow, TAccess>(rows, t.RowStride, offset, t.Rows, row, t.Dimension, 0);
-            MatMulTile.Fragment nextB = Fetch<TCode, TAccess>(codes, t.Dimension, codeBase, t.Codes, code, t.Dimension, 0);
+            // Packets are fetched ahead of their use; scalars have too many addresses to wait in registers beside them.
+            MatMulTile.Fragment nextA = default;
+            MatMulTile.Fragment nextB = default;
+            if (TAccess.Packets)
+            {
+                nextA = Fetch<TRow, TAccess>(rows, t.RowStride, offset, t.Rows, row, t.Dimension, 0);
+                nextB = Fetch<TCode, TAccess>(codes, t.Dimension, codeBase, t.Codes, code, t.Dimension, 0);
+            }
+
             for (int depth = 0; depth < t.Dimension; depth += MatMulTile.Depth)
             {
                 Group.Barrier();
-                MatMulTile.Keep<AlongDepth, TAccess>(a.Cast<float>(), nextA);
-                MatMulTile.Keep<AlongDepth, TAccess>(b.Cast<float>(), nextB);
+                if (!TAccess.Packets)
+                {
+                    nextA = Fetch<TRow, TAccess>(rows, t.RowStride, offset, t.Rows, row, t.Dimension, depth);
+                    MatMulTile.Keep<AlongDepth, TAccess>(a.Cast<float>(), nextA);
+                    nextB = Fetch<TCode, TAccess>(codes, t.Dimension, codeBase, t.Codes, code, t.Dimension, depth);
+                    MatMulTile.Keep<AlongDepth, TAccess>(b.Cast<float>(), nextB);
+                }
+                else
+                {
+                    MatMulTile.Keep<AlongDepth, TAccess>(a.Cast<float>(), nextA);
+                    MatMulTile.Keep<AlongDepth, TAccess>(b.Cast<float>(), nextB);
+                }
+
                 Group.Barrier();
                 int ahead = depth + MatMulTile.Depth;
-                if (ahead < t.Dimension)
+                if (TAccess.Packets & ahead < t.Dimension)
                 {
                     nextA = Fetch<TRow, TAccess>(rows, t.RowStride, offset, t.Rows, row, t.Dimension, ahead);
                     nextB = Fetch<TCode, TAccess>(codes, t.Dimension, codeBase, t.Codes, code, t.Dimension, ahead);
