@@ -116,6 +116,7 @@ internal static class HostUpdate
             }
         }
 
+        [SkipLocalsInit]
         internal readonly void Step(in TRule rule, long first, int count)
         {
             float* stagedP = stackalloc float[Block];
@@ -243,12 +244,32 @@ internal static class HostUpdate
 
         private readonly void Encode(float* source, ushort* destination, Storage storage, long first, int count)
         {
+            if (storage == Storage.BF16 && Stochastic)
+            {
+                EncodeStochastic(source, destination, first, count);
+                return;
+            }
+
             for (int i = 0; i < count; i++)
             {
-                long index = first + i;
-                destination[i] = (ushort)(storage == Storage.F16 ? default(F16).Encode(source[i], 0)
-                    : Stochastic ? Random.Encode(source[i], Random.Random(index >> 2).Lane((int)(index & 3)))
+                destination[i] = (ushort)(storage == Storage.F16
+                    ? default(F16).Encode(source[i], 0)
                     : BF16.Nearest(source[i]));
+            }
+        }
+
+        private readonly void EncodeStochastic(float* source, ushort* destination, long first, int count)
+        {
+            long position = Random.Position(first);
+            ushort* noise = stackalloc ushort[8];
+            for (int i = 0; i < count; i++, position++)
+            {
+                if (i == 0 || (position & 7) == 0)
+                {
+                    *(QuadBits*)noise = Random.Noise(position >> 3);
+                }
+
+                destination[i] = (ushort)Random.Encode(source[i], noise[position & 7]);
             }
         }
     }

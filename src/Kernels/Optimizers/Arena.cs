@@ -7,14 +7,21 @@ namespace Kernels.Optimizers;
 
 /// <summary>
 /// Where each parameter lies in the optimizer's memory: every segment starts at a multiple of the block length, and the
-/// gap behind it holds zeros, which every rule leaves zeros.
+/// gap behind it holds zeros, which every rule leaves zeros. Where states are kept in 8 bits, small parameters come
+/// first.
 /// </summary>
 internal sealed class Arena
 {
+    // Parameters below keep their state in F32: bitsandbytes' min_8bit_size.
+    private const long LeastEightBit = 4096;
+
     private readonly Dictionary<string, int> _index = new(StringComparer.Ordinal);
 
-    internal Arena(IReadOnlyList<Parameter> parameters)
+    private readonly bool _hasSmall;
+
+    internal Arena(IReadOnlyList<Parameter> parameters, StateStorage state = StateStorage.F32)
     {
+        _hasSmall = state == StateStorage.EightBit;
         var firsts = new long[parameters.Count];
         for (int i = 0; i < parameters.Count; i++)
         {
@@ -24,9 +31,12 @@ internal sealed class Arena
             }
         }
 
-        long length = Place(parameters, firsts, borrowed: false, 0);
-        OwnedLength = length;
-        length = Place(parameters, firsts, borrowed: true, length);
+        Parameters = parameters;
+        Firsts = firsts;
+        var order = new List<int>();
+        SmallLength = Place(small: true, borrowed: true, Place(small: true, borrowed: false, 0));
+        OwnedLength = Place(small: false, borrowed: false, SmallLength);
+        long length = Place(small: false, borrowed: true, OwnedLength);
 
         if (length / Update.BlockLength > int.MaxValue)
         {
@@ -36,9 +46,23 @@ internal sealed class Arena
                 nameof(parameters));
         }
 
-        Parameters = parameters;
-        Firsts = firsts;
         Length = length;
+        Order = order;
+
+        long Place(bool small, bool borrowed, long length)
+        {
+            for (int i = 0; i < firsts.Length; i++)
+            {
+                if (IsSmall(i) == small && parameters[i].IsBorrowed == borrowed)
+                {
+                    order.Add(i);
+                    firsts[i] = length;
+                    length = checked(length + Blocks(parameters[i].Length) * Update.BlockLength);
+                }
+            }
+
+            return length;
+        }
     }
 
     internal IReadOnlyList<Parameter> Parameters { get; }
@@ -46,11 +70,22 @@ internal sealed class Arena
     /// <summary>First element of each segment.</summary>
     internal IReadOnlyList<long> Firsts { get; }
 
+    /// <summary>The parameters by their place.</summary>
+    internal IReadOnlyList<int> Order { get; }
+
+    /// <summary>Elements of the small parameters, borrowed ones too.</summary>
+    internal long SmallLength { get; }
+
     /// <summary>Elements with the gaps.</summary>
     internal long Length { get; }
 
-    /// <summary>Elements before the first borrowed parameter: those the arena keeps parameter and gradient for.</summary>
+    /// <summary>
+    /// Elements before the first borrowed parameter that is not small: those the arena keeps parameter and gradient for.
+    /// </summary>
     internal long OwnedLength { get; }
+
+    /// <summary>Whether a parameter is too small for a state in 8 bits.</summary>
+    internal bool IsSmall(int parameter) => _hasSmall && Parameters[parameter].Length < LeastEightBit;
 
     /// <summary>A parameter's part of a tensor over the arena.</summary>
     internal TensorView Segment(TensorView tensor, int parameter) => Parameters[parameter].Length == 0
@@ -58,20 +93,6 @@ internal sealed class Arena
         : tensor.Slice(Firsts[parameter], Parameters[parameter].Length);
 
     internal static long Blocks(long length) => (length + Update.BlockLength - 1) / Update.BlockLength;
-
-    private static long Place(IReadOnlyList<Parameter> parameters, long[] firsts, bool borrowed, long length)
-    {
-        for (int i = 0; i < firsts.Length; i++)
-        {
-            if (parameters[i].IsBorrowed == borrowed)
-            {
-                firsts[i] = length;
-                length = checked(length + Blocks(parameters[i].Length) * Update.BlockLength);
-            }
-        }
-
-        return length;
-    }
 
     internal int IndexOf(string name)
     {

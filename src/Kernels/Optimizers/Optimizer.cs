@@ -1,6 +1,4 @@
-using System.Globalization;
 using ILGPU.Runtime;
-using Kernels.Serialization;
 using Kernels.Validation;
 
 namespace Kernels.Optimizers;
@@ -26,15 +24,11 @@ public sealed class Optimizer : IDisposable
     private readonly Arena _arena;
     private readonly OptimizerEngine _engine;
     private readonly OptimizerSettings _settings;
-    private readonly ArenaTensor _p;
-    private readonly ArenaTensor _g;
-    private readonly ArenaTensor _copy;
-    private readonly ArenaTensor _average;
-    private readonly OptimizerOptions[] _options;
-    private readonly bool[] _frozen;
+    private readonly ParameterTensors _tensors;
+    private readonly ParameterChoices _choices;
+    private readonly Checkpoint _checkpoint;
     private readonly int[] _steps;
     private readonly StepGuard? _guard;
-    private double _learningRateFactor = 1;
     private int _stepCount;
     private bool _isArranged;
     private bool _isPending; // whether the last step was skipped is known to the device alone
@@ -63,29 +57,16 @@ public sealed class Optimizer : IDisposable
         options.Validate(nameof(options));
         _session = session;
         _settings = settings ?? new OptimizerSettings();
-        OptimizerSettings.Validate(_settings);
+        OptimizerSettings.Validate(_settings, options);
         Options = options;
-        _arena = new Arena(parameters);
-        _options = new OptimizerOptions[parameters.Count];
-        _frozen = new bool[parameters.Count];
+        _arena = new Arena(parameters, _settings.StateStorage);
         _steps = new int[parameters.Count];
         Accelerator accelerator = session.Accelerator;
-        foreach (Parameter parameter in parameters)
-        {
-            if (parameter.IsBorrowed)
-            {
-                CheckBorrowed(accelerator, parameter);
-            }
-        }
-
+        ParameterTensors.CheckBorrowed(accelerator, parameters, _settings);
         _engine = options.CreateEngine(accelerator, _arena, _settings);
         try
         {
-            for (int i = 0; i < parameters.Count; i++)
-            {
-                _options[i] = Fitting(parameters[i].Options ?? options, parameters[i].Name);
-                _frozen[i] = parameters[i].IsFrozen;
-            }
+            _choices = new ParameterChoices(options, _engine, parameters);
         }
         catch
         {
@@ -93,24 +74,16 @@ public sealed class Optimizer : IDisposable
             throw;
         }
 
-        long length = _arena.Length;
-        bool master = _settings.Master;
-        _p = ArenaTensor.Create(accelerator, _arena.OwnedLength, master ? Storage.F32 : _settings.Parameters);
-        _g = ArenaTensor.Create(accelerator, _arena.OwnedLength, _settings.Gradients);
-        _copy = ArenaTensor.Create(accelerator, master ? length : 0, _settings.Parameters);
-        _average = ArenaTensor.Create(
-            accelerator, _settings.Averaging == WeightAveraging.None ? 0 : length, Storage.F32);
+        _tensors = new ParameterTensors(accelerator, _arena, _settings);
         if (_settings.MaxGradientNorm is not null || _settings.LossScaling is not null)
         {
             _guard = new StepGuard(accelerator, _settings, _arena);
         }
 
+        _checkpoint = new Checkpoint(options, _arena, _tensors, _engine, _guard?.Scaler);
         for (int i = 0; i < parameters.Count; i++)
         {
-            if (!parameters[i].Values.IsEmpty)
-            {
-                Set(i, parameters[i].Values.Span);
-            }
+            _tensors.Set(session.Stream, i, parameters[i].Values.Span);
         }
     }
 
@@ -162,13 +135,13 @@ public sealed class Optimizer : IDisposable
     /// <exception cref="ArgumentOutOfRangeException">The value is negative or not a number.</exception>
     public double LearningRateFactor
     {
-        get => _learningRateFactor;
+        get => _choices.LearningRateFactor;
         set
         {
             Require.NotNegative(value);
-            if (value != _learningRateFactor)
+            if (value != _choices.LearningRateFactor)
             {
-                _learningRateFactor = value;
+                _choices.LearningRateFactor = value;
                 Regroup();
             }
         }
@@ -181,18 +154,18 @@ public sealed class Optimizer : IDisposable
         Settle();
         Arrange();
         _stepCount++;
-        _guard?.Prepare(_session.Stream, _g.View, _frozen);
+        _guard?.Prepare(_session.Stream, _tensors.G, _choices.Frozen);
         UpdateCall call = new()
         {
-            P = _p.View,
-            G = _g.View,
+            P = _tensors.P,
+            G = _tensors.G,
             GradientFactor = Options.Maximize ? -1f : 1f,
             RandomStep = (uint)_stepCount,
             Extras = new UpdateExtras
             {
                 Control = _guard is null ? default : _guard.Control,
-                Copy = _copy.View,
-                Average = _average.View.As<float>(),
+                Copy = _tensors.Copy,
+                Average = _tensors.Average.As<float>(),
                 AverageRate = _settings.Averaging == WeightAveraging.Exponential
                     ? 1 - _settings.AverageDecay
                     : 1.0 / _stepCount,
@@ -225,68 +198,63 @@ public sealed class Optimizer : IDisposable
     /// <param name="name">The parameter's name.</param>
     /// <returns>Its view, [n]; valid as long as the optimizer.</returns>
     /// <exception cref="ArgumentException">There is no such parameter.</exception>
-    public TensorView View(string name)
-    {
-        int i = Index(name);
-        return Parameters[i].IsBorrowed ? Parameters[i].View : Segment(_p, i);
-    }
+    public TensorView View(string name) => _tensors.ValuesOf(Index(name));
 
     /// <summary>The gradient in device memory, to be written before a step.</summary>
     /// <param name="name">The parameter's name.</param>
     /// <returns>Its view, [n]; valid as long as the optimizer.</returns>
     /// <exception cref="ArgumentException">There is no such parameter.</exception>
-    public TensorView Gradient(string name)
-    {
-        int i = Index(name);
-        return Parameters[i].IsBorrowed ? Parameters[i].Gradient : Segment(_g, i);
-    }
+    public TensorView Gradient(string name) => _tensors.GradientOf(Index(name));
 
     /// <summary>The 16-bit copy of a parameter whose F32 master the optimizer keeps.</summary>
     /// <param name="name">The parameter's name.</param>
     /// <returns>Its view, [n].</returns>
     /// <exception cref="ArgumentException">There is no such parameter.</exception>
     /// <exception cref="InvalidOperationException">The optimizer keeps no master.</exception>
-    public TensorView Copy(string name)
-    {
-        int i = Index(name);
-        return _settings.Master
-            ? Segment(_copy, i)
-            : throw new InvalidOperationException("There is no copy: the settings ask for no master.");
-    }
+    public TensorView Copy(string name) => _tensors.CopyOf(Index(name));
 
     /// <summary>The average of a parameter.</summary>
     /// <param name="name">The parameter's name.</param>
     /// <returns>Its view, [n], F32.</returns>
     /// <exception cref="ArgumentException">There is no such parameter.</exception>
     /// <exception cref="InvalidOperationException">The optimizer keeps no average.</exception>
-    public TensorView Average(string name)
-    {
-        int i = Index(name);
-        return _settings.Averaging != WeightAveraging.None
-            ? Segment(_average, i)
-            : throw new InvalidOperationException("There is no average: the settings ask for none.");
-    }
+    public TensorView Average(string name) => _tensors.AverageOf(Index(name));
 
     /// <summary>A state tensor of a parameter.</summary>
     /// <param name="name">The parameter's name.</param>
     /// <param name="state">Its name, such as <c>exp_avg</c>.</param>
     /// <returns>Its view, F32; mostly [n].</returns>
-    /// <exception cref="ArgumentException">There is no such parameter or state.</exception>
+    /// <exception cref="ArgumentException">
+    /// There is no such parameter or state, or the state is kept in 8 bits (its scales, <c>exp_avg.absmax</c>, are F32).
+    /// </exception>
     public TensorView State(string name, string state)
     {
         int i = Index(name);
-        IReadOnlyList<StateTensor> tensors = [.. _engine.StateOf(i), .. _engine.SharedState];
-        foreach (StateTensor tensor in tensors)
-        {
-            if (string.Equals(tensor.State, state, StringComparison.Ordinal))
-            {
-                return tensor.View;
-            }
-        }
+        StateTensor tensor = Find(i, state);
+        return tensor.Codes.IsValid
+            ? throw new ArgumentException(
+                $"The state '{state}' is kept as 8-bit codes: {nameof(DownloadState)} reads it.", nameof(state))
+            : tensor.View;
+    }
 
-        throw new ArgumentException(
-            $"There is no state '{state}'; there is [{string.Join(", ", tensors.Select(t => t.State))}].",
-            nameof(state));
+    /// <summary>Reads a state tensor of a parameter, decoded where it is kept in 8 bits. Waits for the work before.</summary>
+    /// <param name="name">The parameter's name.</param>
+    /// <param name="state">Its name, such as <c>exp_avg</c>.</param>
+    /// <param name="values">As many as the state has, written.</param>
+    /// <exception cref="ArgumentException">There is no such parameter or state, or the length does not fit.</exception>
+    public void DownloadState(string name, string state, Span<float> values)
+    {
+        StateTensor tensor = Find(Index(name), state);
+        if (tensor.Codes.IsValid)
+        {
+            Require.Length(tensor.Codes.Length, values.Length, nameof(values));
+            TensorCopy.Download(_session.Stream, tensor.Codes, tensor.CodeScales, tensor.Map, values);
+        }
+        else
+        {
+            Require.Length(tensor.View.Length, values.Length, nameof(values));
+            TensorCopy.Download(_session.Stream, tensor.View, values);
+        }
     }
 
     /// <summary>Steps this parameter has taken; it takes none while it is frozen.</summary>
@@ -306,7 +274,7 @@ public sealed class Optimizer : IDisposable
     {
         int i = Index(name);
         Require.Length(Parameters[i].Length, values.Length, nameof(values));
-        Set(i, values);
+        _tensors.Set(_session.Stream, i, values);
     }
 
     /// <summary>Reads a parameter; waits for the work before.</summary>
@@ -346,7 +314,7 @@ public sealed class Optimizer : IDisposable
     {
         int i = Index(name);
         Require.NotNull(options);
-        _options[i] = Fitting(options, name);
+        _choices.SetOptions(i, options, name);
         Regroup();
     }
 
@@ -357,9 +325,9 @@ public sealed class Optimizer : IDisposable
     public void SetFrozen(string name, bool frozen)
     {
         int i = Index(name);
-        if (_frozen[i] != frozen)
+        if (_choices.Frozen[i] != frozen)
         {
-            _frozen[i] = frozen;
+            _choices.Frozen[i] = frozen;
             Regroup();
         }
     }
@@ -376,16 +344,7 @@ public sealed class Optimizer : IDisposable
     {
         Require.NotNull(stream);
         Settle();
-        Dictionary<string, string> metadata = OptimizerFile.Metadata(Options);
-        if (_guard?.Scaler is { } scaler)
-        {
-            (double scale, int clean) = scaler.Save(_session.Stream);
-            metadata["loss_scale"] = scale.ToString("R", CultureInfo.InvariantCulture);
-            metadata["clean_steps"] = clean.ToString(CultureInfo.InvariantCulture);
-        }
-
-        metadata["step"] = _stepCount.ToString(CultureInfo.InvariantCulture);
-        OptimizerFile.Save(stream, _session.Stream, Entries(), _steps, metadata);
+        _checkpoint.Save(stream, _session.Stream, _steps, _stepCount);
     }
 
     /// <summary>Loads what <see cref="Save"/> wrote for the same parameters, algorithm and storages.</summary>
@@ -396,33 +355,7 @@ public sealed class Optimizer : IDisposable
     {
         Require.NotNull(stream);
         Settle();
-        using var file = new SafeTensorsFile(stream, leaveOpen: true);
-        List<OptimizerFile.Entry> entries = Entries();
-        OptimizerFile.Check(file, entries, OptimizerFile.Metadata(Options));
-        int step = Number<int>(file, "step");
-        if (_guard?.Scaler is { } scaler)
-        {
-            double scale = Number<double>(file, "loss_scale");
-            int clean = Number<int>(file, "clean_steps");
-            try
-            {
-                scaler.Load(_session.Stream, scale, clean);
-            }
-            catch (ArgumentOutOfRangeException e)
-            {
-                throw new InvalidDataException($"The file's loss scale is no loss scale: {e.Message}", e);
-            }
-        }
-
-        OptimizerFile.Load(file, _session.Stream, entries, _steps);
-        _stepCount = step;
-        for (int i = 0; i < Parameters.Count && _settings.Master; i++)
-        {
-            var values = new float[Parameters[i].Length];
-            Download(Parameters[i].Name, values);
-            TensorCopy.Upload(_session.Stream, values, Segment(_copy, i));
-        }
-
+        _stepCount = _checkpoint.Load(stream, _session.Stream, _steps);
         Regroup();
     }
 
@@ -437,102 +370,29 @@ public sealed class Optimizer : IDisposable
         _disposed = true;
         _engine.Dispose();
         _guard?.Dispose();
-        _p.Dispose();
-        _g.Dispose();
-        _copy.Dispose();
-        _average.Dispose();
+        _tensors.Dispose();
     }
 
-    private static T Number<T>(SafeTensorsFile file, string key)
-        where T : ISpanParsable<T> =>
-        T.TryParse(file.Metadata.GetValueOrDefault(key), CultureInfo.InvariantCulture, out T? number)
-            ? number
-            : throw new InvalidDataException($"The file's metadata lack a number '{key}'.");
-
-    private List<OptimizerFile.Entry> Entries()
+    private StateTensor Find(int parameter, string state)
     {
-        var entries = new List<OptimizerFile.Entry>();
-        for (int i = 0; i < Parameters.Count; i++)
+        IReadOnlyList<StateTensor> tensors = [.. _engine.StateOf(parameter), .. _engine.SharedState];
+        foreach (StateTensor tensor in tensors)
         {
-            Parameter parameter = Parameters[i];
-            long[] shape = [.. parameter.Shape];
-            TensorView view = View(parameter.Name);
-            Add(parameter.Name, view, parameter.Length == 0 ? _p.View.Storage : view.Storage, shape);
-            foreach (StateTensor state in _engine.StateOf(i))
+            if (string.Equals(tensor.State, state, StringComparison.Ordinal))
             {
-                Add($"{parameter.Name}.{state.State}", state.View, Storage.F32, state.Shape);
+                return tensor;
             }
-
-            if (_settings.Averaging != WeightAveraging.None)
-            {
-                Add($"{parameter.Name}.average", Segment(_average, i), Storage.F32, shape);
-            }
-
-            entries.Add(new(new SafeTensorInfo($"{parameter.Name}.step", SafeTensorType.I64), default, i));
-
-            void Add(string name, TensorView tensor, Storage storage, long[] lengths) =>
-                entries.Add(new(new SafeTensorInfo(name, OptimizerFile.TypeOf(storage), lengths), tensor, i));
         }
 
-        foreach (StateTensor state in _engine.SharedState)
-        {
-            entries.Add(new(new SafeTensorInfo(state.State, SafeTensorType.F32, state.Shape), state.View, 0));
-        }
-
-        return entries;
-    }
-
-    private TensorView Segment(ArenaTensor tensor, int i) => _arena.Segment(tensor.View, i);
-
-    private void Set(int i, ReadOnlySpan<float> values)
-    {
-        if (values.IsEmpty)
-        {
-            return;
-        }
-
-        AcceleratorStream stream = _session.Stream;
-        TensorCopy.Upload(stream, values, Parameters[i].IsBorrowed ? Parameters[i].View : Segment(_p, i));
-        if (_settings.Master)
-        {
-            TensorCopy.Upload(stream, values, Segment(_copy, i));
-        }
-
-        if (_settings.Averaging != WeightAveraging.None)
-        {
-            TensorCopy.Upload(stream, values, Segment(_average, i));
-        }
+        throw new ArgumentException(
+            $"There is no state '{state}'; there is [{string.Join(", ", tensors.Select(t => t.State))}].",
+            nameof(state));
     }
 
     private int Index(string name)
     {
         ThrowIfDisposed();
         return _arena.IndexOf(name);
-    }
-
-    private OptimizerOptions Fitting(OptimizerOptions options, string name)
-    {
-        options.Validate(nameof(options));
-        return _engine.Fits(options) && options.Maximize == Options.Maximize
-            ? options
-            : throw new ArgumentException(
-                $"The options of '{name}' must ask for the algorithm and the state of the optimizer's "
-                + $"{Options.GetType().Name}, and are {options}.",
-                nameof(options));
-    }
-
-    private void CheckBorrowed(Accelerator accelerator, Parameter parameter)
-    {
-        Require.Tensor(accelerator, parameter.Length, parameter.View, $"{parameter.Name}.View");
-        Require.Tensor(accelerator, parameter.Length, parameter.Gradient, $"{parameter.Name}.Gradient");
-        Require.Apart(
-            parameter.View, parameter.Gradient, $"{parameter.Name}.View", $"{parameter.Name}.Gradient");
-        if (_settings.Master && parameter.View.Storage != Storage.F32)
-        {
-            throw new ArgumentException(
-                $"With a master, the borrowed parameter '{parameter.Name}' must be F32, and is {parameter.View.Storage}.",
-                nameof(parameter));
-        }
     }
 
     /// <summary>Learns whether the last step was skipped, and takes it back from the counts if so.</summary>
@@ -565,15 +425,7 @@ public sealed class Optimizer : IDisposable
             return;
         }
 
-        var effective = new OptimizerOptions[_options.Length];
-        for (int i = 0; i < effective.Length; i++)
-        {
-            effective[i] = _learningRateFactor == 1
-                ? _options[i]
-                : _options[i] with { LearningRate = _options[i].LearningRate * _learningRateFactor };
-        }
-
-        _engine.Arrange(effective, _frozen, _steps);
+        _engine.Arrange(_choices.Effective(), _choices.Frozen, _steps);
         _isArranged = true;
     }
 

@@ -171,6 +171,7 @@ public sealed class EightBitAdamProperties
             EightBitResult elements = Run(TestDevices.Warp(warp), c, data, LinearWalk.Elements);
             CompareWithReference(c, data, elements);
             Run(TestDevices.Warp(warp), c, data, LinearWalk.Host).ShouldEqual(elements);
+            Run(TestDevices.Warp(warp), c, data, LinearWalk.Serial).ShouldEqual(elements);
             if (c.Shift == 0)
             {
                 Run(TestDevices.Warp(warp), c, data, LinearWalk.Packets).ShouldEqual(elements);
@@ -236,6 +237,69 @@ public sealed class EightBitAdamProperties
             Run(TestDevices.Warp(32), c, data, walk, control: [0.5f, 0f]).ShouldEqual(half);
             halved.CopyTo(data.G, 0);
         }
+    }
+
+    [Property(MaxTest = 25)]
+    public void Average_and_copy_follow_the_parameter_and_change_nothing_else(EightBitCase c)
+    {
+        c = c with { P = Storage.F32 };
+        var data = new EightBitData(c);
+        Accelerator accelerator = TestDevices.Session.Accelerator;
+        EightBitResult plain = Run(accelerator, c, data, walk: null);
+        float[] old = new Draw(c.Seed ^ 1).Floats(c.Length);
+        foreach ((Storage storage, bool stochastic) in new[]
+            {
+                (Storage.F16, false), (Storage.BF16, false), (Storage.BF16, true),
+            })
+        {
+            using var average = new GuardedTensor(accelerator, old, c.Shift);
+            using var copy = new GuardedTensor(accelerator, storage, new uint[c.Length], c.Shift);
+            var extras = new UpdateExtras
+            {
+                Average = average.Floats,
+                AverageRate = 0.25,
+                Copy = copy.View,
+                StochasticRounding = stochastic,
+                Seed = 77,
+                FirstElement = 12,
+            };
+            Run(accelerator, c, data, walk: null, extras: extras).ShouldEqual(plain);
+            float[] averages = average.Values();
+            uint[] copies = copy.Bits();
+            for (int i = 0; i < c.Length; i++)
+            {
+                float p = BitConverter.UInt32BitsToSingle(plain.P[i]);
+                Bounded wanted = AveragingReference.Exponential(old[i], p, 0.75);
+                Assert.True(wanted.Admits(averages[i]), $"{c}: average[{i}] must be {wanted}, and is {averages[i]:R}.");
+                Assert.Equal(
+                    stochastic
+                        ? NarrowingReference.ToBFloat16(p, PhiloxReference.RoundingBits((ulong)i + 12, (uint)c.Step, 77))
+                        : StepData.Encode([p], storage)[0],
+                    copies[i]);
+            }
+        }
+    }
+
+    [Property(MaxTest = 25)]
+    public void Stochastic_rounding_rounds_what_the_step_in_F32_gives(EightBitCase c)
+    {
+        c = c with { P = Storage.BF16 };
+        var data = new EightBitData(c);
+        Accelerator accelerator = TestDevices.Session.Accelerator;
+        var extras = new UpdateExtras { StochasticRounding = true, Seed = 3 };
+        EightBitResult rounded = Run(accelerator, c, data, walk: null, extras: extras);
+        for (int i = 0; i < c.Length; i++)
+        {
+            data.P[i] <<= 16;
+        }
+
+        EightBitResult exact = Run(accelerator, c with { P = Storage.F32 }, data, walk: null);
+        uint[] wanted =
+        [
+            .. exact.P.Select((bits, i) => (uint)NarrowingReference.ToBFloat16(
+                BitConverter.UInt32BitsToSingle(bits), PhiloxReference.RoundingBits((ulong)i, (uint)c.Step, 3))),
+        ];
+        rounded.ShouldEqual(exact with { P = wanted });
     }
 
     [Theory]
@@ -531,7 +595,7 @@ public sealed class EightBitAdamProperties
 
     internal static EightBitResult Run(
         Accelerator accelerator, EightBitCase c, EightBitData data, LinearWalk? walk, int cut = 0,
-        AdamOptions? options = null, float[]? control = null)
+        AdamOptions? options = null, float[]? control = null, UpdateExtras extras = default)
     {
         using var p = new GuardedTensor(accelerator, c.P, data.P, c.Shift);
         using var g = new GuardedTensor(accelerator, c.G, data.G, c.Shift);
@@ -540,7 +604,7 @@ public sealed class EightBitAdamProperties
         using var scalesM = new GuardedTensor(accelerator, data.ScalesM, c.Shift);
         using var scalesV = new GuardedTensor(accelerator, data.ScalesV, c.Shift);
         using var flags = new GuardedTensor(accelerator, control ?? [1f, 0f]);
-        UpdateExtras extras = control is null ? default : new UpdateExtras { Control = flags.Floats };
+        extras = control is null ? extras : extras with { Control = flags.Floats };
         var launcher = new EightBitAdamLauncher(accelerator, options ?? data.Options);
         foreach ((int first, int length) in cut == 0 ? [(0, c.Length)] : new[] { (0, cut), (cut, c.Length - cut) })
         {

@@ -138,14 +138,13 @@ public sealed class UpdateExtrasTests
         uint[] whole = copy.Bits();
         for (int i = 0; i < n; i++)
         {
-            uint[] random = PhiloxReference.Block([(uint)(i / 4), 0, 7, 0], [0x89ABCDEF, 0x01234567]);
             ushort wanted = NarrowingReference.ToBFloat16(
-                BitConverter.UInt32BitsToSingle(master[i]), (ushort)random[i % 4]);
+                BitConverter.UInt32BitsToSingle(master[i]), PhiloxReference.RoundingBits((ulong)i, 7, seed));
             Assert.Equal(wanted, whole[i]);
         }
 
         using var parts = new GuardedTensor(accelerator, Storage.BF16, new uint[n]);
-        foreach ((int first, int length) in new[] { (0, 1000), (1000, 3096) })
+        foreach ((int first, int length) in new[] { (0, 1004), (1004, 3092) })
         {
             Step(
                 place, length, g[first..(first + length)], new UpdateExtras
@@ -171,6 +170,7 @@ public sealed class UpdateExtrasTests
         const float value = 1.0009765625f; // an eighth of the way from 1 to 1.0078125
         using var copy = new GuardedTensor(accelerator, Storage.BF16, new uint[n]);
         int up = 0;
+        var together = new int[8, 8];
         for (int step = 1; step <= draws; step++)
         {
             Step(
@@ -179,12 +179,29 @@ public sealed class UpdateExtrasTests
             uint[] bits = copy.Bits();
             Assert.All(bits, b => Assert.InRange(b, 0x3F80u, 0x3F81u));
             up += bits.Count(b => b == 0x3F81);
+            for (int i = 0; i < n; i++)
+            {
+                for (int k = 0; k < 8; k++)
+                {
+                    together[i % 8, k] += bits[i] == 0x3F81 && bits[(i & ~7) + k] == 0x3F81 ? 1 : 0;
+                }
+            }
         }
 
         // Binomial with p = 1/8: five standard deviations.
         const double trials = n * draws;
         double deviation = Math.Sqrt(trials * (1.0 / 8) * (7.0 / 8));
         Assert.InRange(up, trials / 8 - 5 * deviation, trials / 8 + 5 * deviation);
+        // The eight of one draw know nothing of each other: two go up together as often as chance has it.
+        for (int a = 0; a < 8; a++)
+        {
+            for (int b = 0; b < 8; b++)
+            {
+                double chance = a == b ? 1.0 / 8 : 1.0 / 64;
+                double spread = 5 * Math.Sqrt(trials / 8 * chance * (1 - chance));
+                Assert.InRange(together[a, b], trials / 8 * chance - spread, trials / 8 * chance + spread);
+            }
+        }
     }
 
     private static Accelerator On(Where place) =>

@@ -233,6 +233,21 @@ public sealed partial class BadCallTests
         yield return Bad<ArgumentOutOfRangeException>(
             "Optimizer..ctor", "no storage", "settings", _ => new Optimizer(
                 TestDevices.Session, new AdamOptions(), [one], new OptimizerSettings { Gradients = (Storage)9 }));
+        yield return Bad<ArgumentOutOfRangeException>(
+            "Optimizer..ctor", "no state storage", "settings", _ => new Optimizer(
+                TestDevices.Session, new AdamOptions(), [one], new OptimizerSettings { StateStorage = (StateStorage)9 }));
+        yield return Bad<ArgumentException>(
+            "Optimizer..ctor", "8-bit Lion", "settings", _ => new Optimizer(
+                TestDevices.Session, new LionOptions(), [one],
+                new OptimizerSettings { StateStorage = StateStorage.EightBit }));
+        yield return Bad<ArgumentException>(
+            "Optimizer..ctor", "8-bit AMSGrad", "settings", _ => new Optimizer(
+                TestDevices.Session, new AdamOptions { AmsGrad = true }, [one],
+                new OptimizerSettings { StateStorage = StateStorage.EightBit }));
+        yield return Bad<ArgumentException>(
+            "Optimizer..ctor", "8-bit LAMB", "settings", _ => new Optimizer(
+                TestDevices.Session, new LambOptions(), [one],
+                new OptimizerSettings { StateStorage = StateStorage.EightBit }));
         yield return Bad<ArgumentException>(
             "Optimizer..ctor", "borrowed from another", "w.View", f => new Optimizer(
                 TestDevices.Session, new AdamOptions(), [new Parameter("w", f.ForeignTensor.View, f.G)]));
@@ -250,6 +265,17 @@ public sealed partial class BadCallTests
         yield return Bad<InvalidOperationException>("Optimizer.Copy", "no master", null, f => f.Optimizer.Copy("w"));
         yield return Bad<InvalidOperationException>("Optimizer.Average", "no average", null, f => f.Optimizer.Average("w"));
         yield return Bad<ArgumentException>("Optimizer.State", "unknown", "state", f => f.Optimizer.State("w", "momentum"));
+        yield return Bad<ArgumentException>(
+            "Optimizer.DownloadState", "unknown", "state", f => f.Optimizer.DownloadState("w", "momentum", new float[16]));
+        yield return Bad<ArgumentException>(
+            "Optimizer.DownloadState", "short", "values", f => f.Optimizer.DownloadState("w", "exp_avg", new float[3]));
+        yield return Bad<ArgumentException>("Optimizer.State", "8-bit codes", "state", _ =>
+        {
+            using var optimizer = new Optimizer(
+                TestDevices.Session, new AdamOptions(), [new Parameter("w", new float[4096])],
+                new OptimizerSettings { StateStorage = StateStorage.EightBit });
+            optimizer.State("w", "exp_avg");
+        });
         yield return Bad<ArgumentException>("Optimizer.StepsOf", "unknown", "name", f => f.Optimizer.StepsOf("x"));
         yield return Bad<ArgumentException>("Optimizer.Upload", "short", "values", f => f.Optimizer.Upload("w", new float[3]));
         yield return Bad<ArgumentException>("Optimizer.Download", "short", "source", f => f.Optimizer.Download("w", new float[3]));
