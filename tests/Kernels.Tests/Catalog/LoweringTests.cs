@@ -96,9 +96,9 @@ public sealed partial class LoweringTests
         id.StartsWith("optimizers/update", StringComparison.Ordinal)
         || id.StartsWith("optimizers/eightbit", StringComparison.Ordinal) ? 64 : 255;
 
-    // Their memory is a CPU's cache, 128 KiB of shared memory or 2 KiB of an item: no plan launches them on a GPU.
-    private static bool IsForCpuDevices(string id) => id is "linear/matmul.panel" or "optimizers/eightbit.stepserial"
-        or "optimizers/update.strips" or "optimizers/update.blockstrips";
+    // Their memory is a CPU's cache, 128 KiB of shared memory and more or 2 KiB of an item: no plan launches them on a GPU.
+    private static bool IsForCpuDevices(string id) => id is "linear/matmul.panel" or "vq/nearest.rows"
+        or "optimizers/eightbit.stepserial" or "optimizers/update.strips" or "optimizers/update.blockstrips";
 
     private static IReadOnlyList<(string Name, string Ptx)> Ptx(string id, CudaArchitecture architecture)
     {

@@ -153,6 +153,8 @@ public sealed class GuardedBytes : IDisposable
 [Properties(Arbitrary = [typeof(EightBitCases)], QuietOnSuccess = true)]
 public sealed class EightBitAdamProperties
 {
+    private static readonly LinearWalk[] s_deviceWalks = [LinearWalk.Elements, LinearWalk.Packets];
+
     [Property(MaxTest = 100)]
     public void Matches_the_reference(EightBitCase c)
     {
@@ -212,12 +214,29 @@ public sealed class EightBitAdamProperties
         EightBitResult before = new(data.P, data.CodesM, data.CodesV, Bits(data.ScalesM), Bits(data.ScalesV));
         Run(accelerator, c, data, walk: null, control: [float.NaN, 1f]).ShouldEqual(before);
         EightBitResult half = Run(accelerator, c, data, walk: null, control: [0.5f, 0f]);
+        uint[] whole = [.. data.G];
         for (int i = 0; i < data.G.Length; i++)
         {
             data.G[i] = BitConverter.SingleToUInt32Bits(BitConverter.UInt32BitsToSingle(data.G[i]) * 0.5f);
         }
 
         Run(accelerator, c, data, walk: null).ShouldEqual(half);
+
+        // The walks of devices, where a group is long to simulate.
+        if (c.Length is 0 or > 257)
+        {
+            return;
+        }
+
+        foreach (LinearWalk walk in c.Shift == 0 ? s_deviceWalks : s_deviceWalks[..1])
+        {
+            half = Run(TestDevices.Warp(32), c, data, walk);
+            uint[] halved = [.. data.G];
+            whole.CopyTo(data.G, 0);
+            Run(TestDevices.Warp(32), c, data, walk, control: [float.NaN, 1f]).ShouldEqual(before);
+            Run(TestDevices.Warp(32), c, data, walk, control: [0.5f, 0f]).ShouldEqual(half);
+            halved.CopyTo(data.G, 0);
+        }
     }
 
     [Property(MaxTest = 25)]
@@ -329,6 +348,43 @@ public sealed class EightBitAdamProperties
         }
     }
 
+    /// <summary>A state that is not finite, as of a caller's own making, is taken back to zeros.</summary>
+    [Theory]
+    [InlineData(float.PositiveInfinity, 1f)]
+    [InlineData(float.NaN, 1f)]
+    [InlineData(1f, float.PositiveInfinity)]
+    [InlineData(1f, float.NaN)]
+    public void A_scale_that_is_not_finite_costs_its_block_and_no_other(float scaleM, float scaleV)
+    {
+        var c = new EightBitCase(512, 0, 3, Storage.F32, Storage.F32, 31);
+        var data = new EightBitData(c);
+        AdamOptions options = new() { LearningRate = 1e-3, Beta1 = 0.9, Beta2 = 0.99 };
+        for (int i = 0; i < c.Length; i++)
+        {
+            // No zeros, which an infinite scale would make NaN: infinite moments are to be met too.
+            data.CodesM[i] = (byte)(200 + i % 50);
+            data.CodesV[i] = (byte)(100 + i % 150);
+        }
+
+        Array.Fill(data.ScalesM, 1f);
+        Array.Fill(data.ScalesV, 1f);
+        foreach (LinearWalk? walk in new LinearWalk?[] { null, LinearWalk.Elements, LinearWalk.Packets })
+        {
+            Accelerator accelerator = walk is null ? TestDevices.Session.Accelerator : TestDevices.Warp(32);
+            (data.ScalesM[1], data.ScalesV[1]) = (1f, 1f);
+            EightBitResult clean = Run(accelerator, c, data, walk, options: options);
+            (data.ScalesM[1], data.ScalesV[1]) = (scaleM, scaleV);
+            EightBitResult result = Run(accelerator, c, data, walk, options: options);
+            Assert.Equal(clean.P[..256], result.P[..256]);
+            Assert.Equal(clean.CodesM[..256], result.CodesM[..256]);
+            Assert.Equal(clean.CodesV[..256], result.CodesV[..256]);
+            Assert.All(result.CodesM[256..], code => Assert.Equal(127, code));
+            Assert.All(result.CodesV[256..], code => Assert.Equal(0, code));
+            Assert.Equal([clean.ScalesM[0], 0u], result.ScalesM);
+            Assert.Equal([clean.ScalesV[0], 0u], result.ScalesV);
+        }
+    }
+
     [Fact]
     public void A_gradient_whose_square_overflows_loses_its_state_only()
     {
@@ -360,6 +416,32 @@ public sealed class EightBitAdamProperties
         Assert.All(result.CodesM, code => Assert.Equal(127, code));
         Assert.All(result.CodesV, code => Assert.Equal(0, code));
         Assert.All(result.ScalesM.Concat(result.ScalesV), scale => Assert.Equal(0u, scale));
+    }
+
+    /// <summary>Even where it is too small beside its block for its quotient to be a number.</summary>
+    [Fact]
+    public void A_mean_square_whose_share_of_its_block_underflows_never_becomes_zero()
+    {
+        var c = new EightBitCase(256, 0, 2, Storage.F32, Storage.F32, 37);
+        var data = new EightBitData(c);
+        Array.Clear(data.ScalesM);
+        Array.Clear(data.ScalesV);
+        for (int i = 0; i < c.Length; i++)
+        {
+            // 1e36 and 1e-12 in squares: 48 powers of ten apart, and binary32 has 45 below 1.
+            data.G[i] = BitConverter.SingleToUInt32Bits(i == 0 ? 1e18f : i % 2 == 0 ? 1e-6f : 0f);
+        }
+
+        foreach (LinearWalk? walk in new LinearWalk?[] { null, LinearWalk.Elements, LinearWalk.Packets })
+        {
+            Accelerator accelerator = walk is null ? TestDevices.Session.Accelerator : TestDevices.Warp(32);
+            EightBitResult result = Run(accelerator, c, data, walk, options: new AdamOptions { Beta2 = 0.5 });
+            Assert.Equal(255, result.CodesV[0]);
+            for (int i = 1; i < c.Length; i++)
+            {
+                Assert.Equal(i % 2 == 0 ? 1 : 0, result.CodesV[i]);
+            }
+        }
     }
 
     [Fact]
