@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Kernels.DeviceCode.Common;
 
 namespace Kernels.DeviceCode.Optimizers;
@@ -72,10 +73,12 @@ internal struct Moments
     public float OneMinusBeta2;
 
     /// <summary>beta1 * m + (1 - beta1) * x.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly T First<T>(T m, T x)
         where T : struct, ILane<T> => Beta1 * m + OneMinusBeta1 * x;
 
     /// <summary>beta2 * v + (1 - beta2) * x^2.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly T Second<T>(T v, T x)
         where T : struct, ILane<T> => Beta2 * v + OneMinusBeta2 * x * x;
 }

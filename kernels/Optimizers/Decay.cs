@@ -18,4 +18,8 @@ internal struct Decay
     /// <summary>p * Shrink.</summary>
     public readonly T Parameter<T>(T p)
         where T : struct, ILane<T> => p * Shrink;
+
+    /// <summary>A step against the gradient: p * Shrink - rate * (g + L2 * p).</summary>
+    public readonly T Step<T>(T p, T g, float rate)
+        where T : struct, ILane<T> => Parameter(p) - rate * Gradient(p, g);
 }

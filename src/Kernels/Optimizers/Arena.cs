@@ -57,7 +57,29 @@ internal sealed class Arena
         ? default
         : tensor.Slice(Firsts[parameter], Parameters[parameter].Length);
 
+    /// <summary>A parameter's part of a call over the arena; its own memory where it is borrowed.</summary>
+    internal UpdateCall CallOf(in UpdateCall whole, int parameter)
+    {
+        Parameter own = Parameters[parameter];
+        UpdateCall part = whole;
+        part.P = own.IsBorrowed ? own.View : Segment(whole.P, parameter);
+        part.G = own.IsBorrowed ? own.Gradient : Segment(whole.G, parameter);
+        part.A = Floats(whole.A, parameter);
+        part.B = Floats(whole.B, parameter);
+        part.C = Floats(whole.C, parameter);
+        part.Extras = whole.Extras with
+        {
+            Average = Floats(whole.Extras.Average, parameter),
+            Copy = whole.Extras.Copy.IsEmpty ? default : Segment(whole.Extras.Copy, parameter),
+            FirstElement = Firsts[parameter],
+        };
+        return part;
+    }
+
     internal static long Blocks(long length) => (length + Update.BlockLength - 1) / Update.BlockLength;
+
+    private ArrayView<float> Floats(ArrayView<float> view, int parameter) =>
+        view.IsValid ? view.SubView(Firsts[parameter], Parameters[parameter].Length) : default;
 
     private static long Place(IReadOnlyList<Parameter> parameters, long[] firsts, bool borrowed, long length)
     {

@@ -163,7 +163,7 @@ public sealed class EightBitAdamLauncher
         }
         else
         {
-            Updater<AdamRule>.Dispatch(call, new Launch(this, stream, moments, rule, chosen));
+            UpdateDispatch.Run(call, new Launch(this, stream, moments, rule, chosen));
         }
     }
 
@@ -276,7 +276,7 @@ public sealed class EightBitAdamLauncher
 
     private readonly struct Launch(
         EightBitAdamLauncher launcher, AcceleratorStream stream, EightBitMoments moments, AdamRule rule,
-        LinearWalk walk) : Updater<AdamRule>.ILaunch
+        LinearWalk walk) : IUpdateLaunch
     {
         public void Run<TParam, TGrad, TExtras>(UpdateTensors<TParam, TGrad> t, TExtras extras)
             where TParam : struct, IStorage

@@ -1,4 +1,3 @@
-using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Optimizers;
 using Kernels.Launching;
@@ -104,26 +103,11 @@ internal sealed class StepGroups : IDisposable
                 continue;
             }
 
-            long first = _arena.Firsts[i];
-            UpdateCall part = call;
-            part.P = parameter.View;
-            part.G = parameter.Gradient;
-            part.A = Part(call.A, first, parameter.Length);
-            part.B = Part(call.B, first, parameter.Length);
-            part.C = Part(call.C, first, parameter.Length);
+            UpdateCall part = _arena.CallOf(call, i);
             part.Step = _groupSteps[_groupOf[i]];
-            part.Extras = call.Extras with
-            {
-                Average = Part(call.Extras.Average, first, parameter.Length),
-                Copy = call.Extras.Copy.IsEmpty ? default : call.Extras.Copy.Slice(first, parameter.Length),
-                FirstElement = first,
-            };
             _updater.Step(stream, part, _options[_groupOf[i]]);
         }
     }
-
-    private static ArrayView<float> Part(ArrayView<float> view, long first, long length) =>
-        view.IsValid ? view.SubView(first, length) : default;
 
     private Chunk[] Chunks()
     {
