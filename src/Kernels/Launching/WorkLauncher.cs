@@ -119,7 +119,7 @@ internal sealed class BlockLauncher<TWork>
 
         for (long first = 0; first < blocks;)
         {
-            long count = Math.Min(blocks - first, _facts.MaxGrid / groups);
+            long count = Math.Min(blocks - first, Math.Max(1, _facts.MaxGrid / groups));
             _short(stream, new KernelConfig((int)count * groups, lanes / groups), work, first, groups);
             first += count;
         }

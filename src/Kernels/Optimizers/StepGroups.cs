@@ -54,6 +54,18 @@ internal sealed class StepGroups : IDisposable
         }
     }
 
+    /// <summary>Takes other options, which make the same groups.</summary>
+    internal void Rescale(ElementwiseOptions[] options)
+    {
+        for (int i = 0; i < options.Length; i++)
+        {
+            if (_groupOf[i] >= 0)
+            {
+                _options[_groupOf[i]] = options[i];
+            }
+        }
+    }
+
     /// <summary>Takes a step and counts it for every parameter that is not frozen.</summary>
     internal void Step(AcceleratorStream stream, in UpdateCall call, int[] steps)
     {

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Runtime.InteropServices;
 using ILGPU;
 using ILGPU.Runtime;
 using ILGPU.Runtime.OpenCL;
@@ -163,6 +164,9 @@ internal sealed class Updater<TRule>(Accelerator accelerator, Func<ElementwiseOp
         private readonly Updater<TRule> _updater;
         private readonly Chunk[] _chunks;
         private readonly TRule[] _rules;
+        private readonly TRule[] _known; // what the device has, once it has any
+        private bool _isKnown;
+        private Action<AcceleratorStream, KernelConfig, ArrayView<TRule>, int, int, RuleSet<TRule>>? _setRules;
         private readonly MemoryBuffer1D<Chunk, Stride1D.Dense>? _deviceChunks;
         private readonly MemoryBuffer1D<TRule, Stride1D.Dense>? _deviceRules;
 
@@ -171,6 +175,7 @@ internal sealed class Updater<TRule>(Accelerator accelerator, Func<ElementwiseOp
             _updater = updater;
             _chunks = chunks;
             _rules = new TRule[rules];
+            _known = new TRule[rules];
             if (chunks.Length > 0)
             {
                 _deviceChunks = updater.Accelerator.Allocate1D(chunks);
@@ -198,8 +203,36 @@ internal sealed class Updater<TRule>(Accelerator accelerator, Func<ElementwiseOp
                 return;
             }
 
-            _deviceRules!.View.CopyFromCPU(stream, _rules);
+            SetRules(stream, _deviceRules!.View);
             UpdateDispatch.Run(call, new BlockLaunch(_updater, stream, _deviceRules.View, _deviceChunks!.View, walk));
+        }
+
+        // Only what has changed, behind the steps that are enqueued and without waiting for them.
+        private void SetRules(AcceleratorStream stream, ArrayView<TRule> rules)
+        {
+            for (int first = 0; first < _rules.Length; first += 4)
+            {
+                int count = Math.Min(4, _rules.Length - first);
+                if (_isKnown && MemoryMarshal.AsBytes(_rules.AsSpan(first, count)).SequenceEqual(
+                    MemoryMarshal.AsBytes(_known.AsSpan(first, count))))
+                {
+                    continue;
+                }
+
+                _setRules ??= _updater.Accelerator.LoadKernel<ArrayView<TRule>, int, int, RuleSet<TRule>>(
+                    Update.SetRules);
+                var set = new RuleSet<TRule>
+                {
+                    First = _rules[first],
+                    Second = _rules[Math.Min(first + 1, first + count - 1)],
+                    Third = _rules[Math.Min(first + 2, first + count - 1)],
+                    Fourth = _rules[Math.Min(first + 3, first + count - 1)],
+                };
+                _setRules(stream, new KernelConfig(1, 1), rules, first, count, set);
+                _rules.AsSpan(first, count).CopyTo(_known.AsSpan(first));
+            }
+
+            _isKnown = true;
         }
 
         public override void Dispose()

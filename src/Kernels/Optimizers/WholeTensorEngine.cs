@@ -25,6 +25,8 @@ internal abstract class WholeTensorEngine : OptimizerEngine
         _frozen = frozen.ToArray();
     }
 
+    internal override void Rescale(OptimizerOptions[] options) => Options = options;
+
     internal override void Step(AcceleratorStream stream, in UpdateCall call, int[] steps)
     {
         Count(steps, 1);
