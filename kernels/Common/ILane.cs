@@ -41,6 +41,22 @@ internal interface ILane<T>
     /// <summary>2^k for integral k in -126 .. 127, given k + 1.5 * 2^23: its low bits are k.</summary>
     static abstract T PowerOfTwoShifted(T shifted);
 
+    /// <summary>The power of two at or below a normal number that is not negative; 0 for 0.</summary>
+    static abstract T PowerAtOrBelow(T value);
+
+    /// <summary>The lesser of two numbers that are not negative.</summary>
+    static abstract T Lesser(T left, T right);
+
+    /// <summary>A number that is not negative with the sign of another.</summary>
+    static abstract T WithSign(T magnitude, T sign);
+
+    /// <summary>Whether a bit of the biased exponent of a number is set ? yes : no.</summary>
+    /// <param name="value">Any number.</param>
+    /// <param name="bit">0 to 7.</param>
+    /// <param name="yes">Where it is set.</param>
+    /// <param name="no">Where it is not.</param>
+    static abstract T IfExponentBit(T value, int bit, T yes, T no);
+
     /// <summary>left &gt; right ? yes : no, without a branch; a comparison with NaN is false.</summary>
     /// <remarks>
     /// A constant must stand on the right: ILGPU 1.5.3 turns <c>0 &gt; x</c> into an unordered <c>x &lt; 0</c>, which
@@ -88,6 +104,20 @@ internal struct Lane : ILane<Lane>
 
     public static Lane PowerOfTwoShifted(Lane shifted) =>
         Of(Interop.IntAsFloat((Interop.FloatAsInt(shifted.Value) << 23) + 0x3F800000u));
+
+    public static Lane PowerAtOrBelow(Lane value) =>
+        Of(Interop.IntAsFloat(Interop.FloatAsInt(value.Value) & 0xFF800000u));
+
+    // By the bits, whose order is the same: SIMD units compare integers where they do not multiply.
+    public static Lane Lesser(Lane left, Lane right) => Of(Interop.IntAsFloat((uint)IntrinsicMath.Min(
+        (int)Interop.FloatAsInt(left.Value), (int)Interop.FloatAsInt(right.Value))));
+
+    public static Lane WithSign(Lane magnitude, Lane sign) => Of(Interop.IntAsFloat(
+        Interop.FloatAsInt(magnitude.Value) | (Interop.FloatAsInt(sign.Value) & 0x80000000u)));
+
+    // The bit becomes the sign: SIMD units choose by it.
+    public static Lane IfExponentBit(Lane value, int bit, Lane yes, Lane no) => Of(Utilities.Select(
+        (int)(Interop.FloatAsInt(value.Value) << (8 - bit)) < 0, yes.Value, no.Value));
 
     public static Lane IfGreater(Lane left, Lane right, Lane yes, Lane no) =>
         Of(Utilities.Select(left.Value > right.Value, yes.Value, no.Value));

@@ -24,9 +24,9 @@ internal static class MatMulTile
     /// <summary>Items of a group.</summary>
     internal const int GroupSize = 64;
 
-    private const int Depth = 16;
+    internal const int Depth = 16;
     private const int Stride = 68;
-    private const int StridePackets = Stride / 4;
+    internal const int StridePackets = Stride / 4;
 
     [DeviceKernel("linear/matmul.tile")]
     internal static void Multiply<TA, TB, TAccess, TActivation>(MatMulArguments t)
@@ -133,7 +133,7 @@ internal static class MatMulTile
     }
 
     /// <summary>Puts what <see cref="Fetch"/> brought into shared memory, [depth, across].</summary>
-    private static void Keep<TSide, TAccess>(ArrayView<float> tile, Fragment f)
+    internal static void Keep<TSide, TAccess>(ArrayView<float> tile, Fragment f)
         where TSide : struct, ISide
         where TAccess : struct, IAccess
     {
@@ -351,7 +351,7 @@ internal static class MatMulTile
         };
 
     /// <summary>Sixteen floats of an operand on their way from global to shared memory.</summary>
-    private struct Fragment
+    internal struct Fragment
     {
         public Quad Q0;
         public Quad Q1;
@@ -360,7 +360,7 @@ internal static class MatMulTile
     }
 
     /// <summary>Eight columns of one row: four, and the four 32 further on.</summary>
-    private struct QuadPair
+    internal struct QuadPair
     {
         public Quad Low;
         public Quad High;
@@ -379,7 +379,7 @@ internal static class MatMulTile
     }
 
     /// <summary>An item's 8 x 8 part of C, in registers: nothing here may be indexed.</summary>
-    private struct Accumulators
+    internal struct Accumulators
     {
         public QuadPair R0;
         public QuadPair R1;

@@ -9,7 +9,7 @@ namespace Kernels.DeviceCode.Linear;
 /// Shapes: logits [rows, classes] row-major, predictions, labels [rows], count [1].
 /// Needs: 2 KiB of shared memory; a group size that is a power of two up to 256.
 /// Order: exact, so the same for every launch and device.
-/// Ties: the lowest class; NaN never wins, and a row of nothing but NaN has -1, which is no label.
+/// Ties: the lowest class. A row with a NaN anywhere has -1, which is no label: its largest logit is not known.
 /// </remarks>
 internal static class PredictionKernel
 {
@@ -49,7 +49,7 @@ internal static class PredictionKernel
 
         if (item == 0)
         {
-            predictions[Grid.IdxX] = Utilities.Select(keys[0] == NoKey, -1, indices[0]);
+            predictions[Grid.IdxX] = Utilities.Select(keys[0] == NaNKey, -1, indices[0]);
         }
     }
 
@@ -84,14 +84,16 @@ internal static class PredictionKernel
         }
     }
 
-    private const int NoKey = int.MinValue;
+    private const int NoKey = int.MinValue;   // of an item without a logit
+    private const int NaNKey = int.MaxValue;
 
-    /// <summary>An integer in the order of the floats: both zeros alike, NaN below all.</summary>
+    /// <summary>An integer in the order of the floats: both zeros alike, NaN above all, so that it is found.</summary>
+    // By bits: OpenCL code through ILGPU takes comparisons with NaN for ordered ones.
     internal static int Key(float value)
     {
         uint bits = Interop.FloatAsInt(value);
         uint magnitude = bits & 0x7FFFFFFFu;
         int ordered = Utilities.Select(bits != magnitude, -(int)magnitude, (int)magnitude);
-        return Utilities.Select(magnitude > 0x7F800000u, NoKey, ordered);
+        return Utilities.Select(magnitude > 0x7F800000u, NaNKey, ordered);
     }
 }

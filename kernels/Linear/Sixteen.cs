@@ -1,4 +1,5 @@
 using ILGPU;
+using ILGPU.Util;
 using Kernels.DeviceCode.Common;
 
 namespace Kernels.DeviceCode.Linear;
@@ -67,6 +68,69 @@ internal struct Sixteen
         V13 = view[IntrinsicMath.Min(line + 13, last) * stride + offset],
         V14 = view[IntrinsicMath.Min(line + 14, last) * stride + offset],
         V15 = view[IntrinsicMath.Min(line + 15, last) * stride + offset],
+    };
+
+    /// <summary>Sixteen times the same.</summary>
+    internal static Sixteen Of(float value) => new()
+    {
+        V0 = value,
+        V1 = value,
+        V2 = value,
+        V3 = value,
+        V4 = value,
+        V5 = value,
+        V6 = value,
+        V7 = value,
+        V8 = value,
+        V9 = value,
+        V10 = value,
+        V11 = value,
+        V12 = value,
+        V13 = value,
+        V14 = value,
+        V15 = value,
+    };
+
+    /// <summary>Each times a factor.</summary>
+    internal readonly Sixteen Times(float factor) => new()
+    {
+        V0 = V0 * factor,
+        V1 = V1 * factor,
+        V2 = V2 * factor,
+        V3 = V3 * factor,
+        V4 = V4 * factor,
+        V5 = V5 * factor,
+        V6 = V6 * factor,
+        V7 = V7 * factor,
+        V8 = V8 * factor,
+        V9 = V9 * factor,
+        V10 = V10 * factor,
+        V11 = V11 * factor,
+        V12 = V12 * factor,
+        V13 = V13 * factor,
+        V14 = V14 * factor,
+        V15 = V15 * factor,
+    };
+
+    /// <summary>left &gt; right ? yes : no, each by itself; false for NaN.</summary>
+    internal static Sixteen IfGreater(Sixteen left, Sixteen right, Sixteen yes, Sixteen no) => new()
+    {
+        V0 = Utilities.Select(left.V0 > right.V0, yes.V0, no.V0),
+        V1 = Utilities.Select(left.V1 > right.V1, yes.V1, no.V1),
+        V2 = Utilities.Select(left.V2 > right.V2, yes.V2, no.V2),
+        V3 = Utilities.Select(left.V3 > right.V3, yes.V3, no.V3),
+        V4 = Utilities.Select(left.V4 > right.V4, yes.V4, no.V4),
+        V5 = Utilities.Select(left.V5 > right.V5, yes.V5, no.V5),
+        V6 = Utilities.Select(left.V6 > right.V6, yes.V6, no.V6),
+        V7 = Utilities.Select(left.V7 > right.V7, yes.V7, no.V7),
+        V8 = Utilities.Select(left.V8 > right.V8, yes.V8, no.V8),
+        V9 = Utilities.Select(left.V9 > right.V9, yes.V9, no.V9),
+        V10 = Utilities.Select(left.V10 > right.V10, yes.V10, no.V10),
+        V11 = Utilities.Select(left.V11 > right.V11, yes.V11, no.V11),
+        V12 = Utilities.Select(left.V12 > right.V12, yes.V12, no.V12),
+        V13 = Utilities.Select(left.V13 > right.V13, yes.V13, no.V13),
+        V14 = Utilities.Select(left.V14 > right.V14, yes.V14, no.V14),
+        V15 = Utilities.Select(left.V15 > right.V15, yes.V15, no.V15),
     };
 
     /// <summary>this += a * b.</summary>

@@ -19,6 +19,7 @@ internal struct AdamRule : IUpdateRule
 
     public static int StateCount => 2;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly Element<T> Apply<T>(Element<T> e, T g)
         where T : struct, ILane<T>
     {
@@ -50,6 +51,7 @@ internal struct AmsGradRule : IUpdateRule
 
     public static int StateCount => 3;
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly Element<T> Apply<T>(Element<T> e, T g)
         where T : struct, ILane<T>
     {

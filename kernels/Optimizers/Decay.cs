@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Kernels.DeviceCode.Common;
 
 namespace Kernels.DeviceCode.Optimizers;
@@ -12,10 +13,12 @@ internal struct Decay
     public float Shrink;
 
     /// <summary>g + L2 * p, and exactly g where L2 is 0, even if p is infinite.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly T Gradient<T>(T p, T g)
         where T : struct, ILane<T> => T.If(L2 == 0f, g, g + L2 * p);
 
     /// <summary>p * Shrink.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly T Parameter<T>(T p)
         where T : struct, ILane<T> => p * Shrink;
 

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using ILGPU;
 using ILGPU.Util;
 using Kernels.DeviceCode.Common;
@@ -14,16 +15,57 @@ internal struct EightBitMoments
     public ArrayView<float> ScalesV;
 }
 
+/// <summary>Which block a group steps, and by which rule.</summary>
+internal interface IBlockRules
+{
+    /// <summary>Blocks of the launch.</summary>
+    long Count();
+
+    /// <summary>Index of block <paramref name="i"/> of the launch.</summary>
+    long Block(long i);
+
+    /// <summary>The rule of block <paramref name="i"/> of the launch.</summary>
+    AdamRule Rule(long i);
+}
+
+/// <summary>Consecutive blocks with one rule.</summary>
+internal readonly struct OneRule(AdamRule rule, long first, long count) : IBlockRules
+{
+    private readonly AdamRule _rule = rule;
+    private readonly long _first = first;
+    private readonly long _count = count;
+
+    public readonly long Count() => _count;
+
+    public readonly long Block(long i) => _first + i;
+
+    public readonly AdamRule Rule(long i) => _rule;
+}
+
+/// <summary>The blocks of an arena whose segments differ.</summary>
+internal readonly struct RuleTable(ArrayView<AdamRule> rules, ArrayView<Chunk> chunks) : IBlockRules
+{
+    private readonly ArrayView<AdamRule> _rules = rules;
+    private readonly ArrayView<Chunk> _chunks = chunks;
+
+    public readonly long Count() => _chunks.Length;
+
+    public readonly long Block(long i) => _chunks[i].Block;
+
+    public readonly AdamRule Rule(long i) => _rules[_chunks[i].Rule];
+}
+
 /// <summary>Adam and AdamW with block-wise 8-bit moments: decode, the rule of Adam in binary32, encode.</summary>
 /// <remarks>
 /// Source: Dettmers, Lewis, Shleifer, Zettlemoyer 2021, arXiv:2110.02861, with blocks of 256 instead of 2048; the
 /// parameter moves by the moments before they are encoded, as there. We differ where v is tiny against its block: it
 /// becomes the least number of the map and not 0, because m over epsilon alone would throw the parameter away.
-/// Shapes: p, g, codes [n]; scales [ceil(n / 256)]; one group for each block.
+/// Shapes: p, g, codes [n]; scales [ceil(n / 256)]; one group for each block, or one item for some blocks.
 /// Storage: p and g as their type says, arithmetic binary32.
 /// Traffic: reads p, g, both codes and scales; writes p, codes, scales: 16 + 16 / 256 bytes a parameter in F32
 /// against 28 with moments in F32, of which 2.03 instead of 8 stay allocated.
-/// Needs: shared memory of 544 or 144 floats, four barriers, group size 256 (elements) or 64 (packets).
+/// Needs: shared memory of 544 or 144 floats, two barriers, group size 256 (elements) or 64 (packets); the serial walk
+/// 512 floats of an item's own memory and group size 1.
 /// Order: the largest magnitude of a block does not depend on the order: the same bits in every walk.
 /// Domain: if m or v of an element is not finite after the update (the gradient is not, or its square overflows), both
 /// are stored as 0, the parameter becomes what the rule says (NaN where the gradient is not finite), and the rest of
@@ -35,21 +77,21 @@ internal static class EightBitAdam
 {
     private const float LeastNormal = 1.17549435e-38f;
 
-    /// <summary>Whole blocks, one element per item: OpenCL CPU devices and tensors that are not aligned.</summary>
+    /// <summary>Whole blocks, one element per item: tensors that are not aligned, on GPUs.</summary>
     [DeviceKernel("optimizers/eightbit.step")]
-    internal static void Step<TParam, TGrad, TExtras>(
-        UpdateTensors<TParam, TGrad> t, TExtras extras, EightBitMoments s, AdamRule rule, long first)
+    internal static void Step<TRules, TParam, TGrad, TExtras>(
+        UpdateTensors<TParam, TGrad> t, TExtras extras, EightBitMoments s, TRules rules)
+        where TRules : struct, IBlockRules
         where TParam : struct, IStorage
         where TGrad : struct, IStorage
         where TExtras : struct, IExtras
     {
-        long block = first + Grid.IdxX;
+        long block = rules.Block(Grid.IdxX);
+        AdamRule rule = rules.Rule(Grid.IdxX);
         StepControl control = TExtras.HasControl ? extras.Control() : default;
         float factor = Factor<TExtras>(t.GradientFactor, control);
         float oldM = s.ScalesM[block];
         float oldV = s.ScalesV[block];
-        // Separates what is uniform from what is not: PoCL then keeps the rule in registers and vectorises the rest.
-        Group.Barrier();
         long i = block * Update.BlockLength + Group.IdxX;
         Element<Lane> e = Apply(t, s, rule, factor, oldM, oldV, i);
         Largest largest = LargestOf256(e.A.Value, e.B.Value);
@@ -110,13 +152,15 @@ internal static class EightBitAdam
 
     /// <summary>Whole blocks, four elements per item: aligned tensors on GPUs.</summary>
     [DeviceKernel("optimizers/eightbit.steppackets")]
-    internal static void StepPackets<TParam, TGrad, TExtras>(
-        UpdateTensors<TParam, TGrad> t, TExtras extras, EightBitMoments s, AdamRule rule, long first)
+    internal static void StepPackets<TRules, TParam, TGrad, TExtras>(
+        UpdateTensors<TParam, TGrad> t, TExtras extras, EightBitMoments s, TRules rules)
+        where TRules : struct, IBlockRules
         where TParam : struct, IStorage
         where TGrad : struct, IStorage
         where TExtras : struct, IExtras
     {
-        long block = first + Grid.IdxX;
+        long block = rules.Block(Grid.IdxX);
+        AdamRule rule = rules.Rule(Grid.IdxX);
         StepControl control = TExtras.HasControl ? extras.Control() : default;
         float factor = Factor<TExtras>(t.GradientFactor, control);
         float oldM = s.ScalesM[block];
@@ -143,10 +187,10 @@ internal static class EightBitAdam
 
         float inverseM = Inverse(largest.M);
         float inverseV = Inverse(largest.V);
-        s.CodesM.Cast<uint>()[k] = CodeM(x, inverseM) | (CodeM(y, inverseM) << 8) | (CodeM(z, inverseM) << 16)
-            | (CodeM(w, inverseM) << 24);
-        s.CodesV.Cast<uint>()[k] = CodeV(x, inverseV) | (CodeV(y, inverseV) << 8) | (CodeV(z, inverseV) << 16)
-            | (CodeV(w, inverseV) << 24);
+        s.CodesM.Cast<uint>()[k] = CodeM(x.A, inverseM) | (CodeM(y.A, inverseM) << 8) | (CodeM(z.A, inverseM) << 16)
+            | (CodeM(w.A, inverseM) << 24);
+        s.CodesV.Cast<uint>()[k] = CodeV(x.B, inverseV) | (CodeV(y.B, inverseV) << 8) | (CodeV(z.B, inverseV) << 16)
+            | (CodeV(w.B, inverseV) << 24);
         p = new Quad { X = x.P.Value, Y = y.P.Value, Z = z.P.Value, W = w.P.Value };
         t.P.WritePacket(k, Update.Encode(t.P, p, k));
         extras.OutputPacket(k, p);
@@ -155,6 +199,96 @@ internal static class EightBitAdam
             s.ScalesM[block] = Scale(largest.M);
             s.ScalesV[block] = Scale(largest.V);
         }
+    }
+
+    /// <summary>
+    /// Some blocks per item, each in two plain loops: OpenCL CPU devices, whose compiler makes SIMD of the loops. Group
+    /// size 1; the last block may be shorter.
+    /// </summary>
+    // In loops across the items of a group the moments would wait in memory at every barrier: 28 instead of 3.4 ns.
+    [DeviceKernel("optimizers/eightbit.stepserial")]
+    internal static void StepSerial<TRules, TParam, TGrad, TExtras>(
+        UpdateTensors<TParam, TGrad> t, TExtras extras, EightBitMoments s, TRules rules, int blocks)
+        where TRules : struct, IBlockRules
+        where TParam : struct, IStorage
+        where TGrad : struct, IStorage
+        where TExtras : struct, IExtras
+    {
+        StepControl control = TExtras.HasControl ? extras.Control() : default;
+        float factor = Factor<TExtras>(t.GradientFactor, control);
+        if (TExtras.HasControl)
+        {
+            if (control.Skip != 0f)
+            {
+                return;
+            }
+        }
+
+        ArrayView<float> m = LocalMemory.Allocate<float>(Update.BlockLength);
+        ArrayView<float> v = LocalMemory.Allocate<float>(Update.BlockLength);
+        ArrayView<ushort> noise = default;
+        if (StripNoise.IsNeeded<TParam, TExtras>())
+        {
+            noise = LocalMemory.Allocate<ushort>(Update.BlockLength + StripNoise.Slack);
+        }
+
+        long end = IntrinsicMath.Min((Grid.IdxX + 1L) * blocks, rules.Count());
+        for (long i = (long)Grid.IdxX * blocks; i < end; i++)
+        {
+            StepBlock(t, extras, s, rules.Rule(i), factor, rules.Block(i), m, v, noise);
+        }
+    }
+
+    private static void StepBlock<TParam, TGrad, TExtras>(
+        UpdateTensors<TParam, TGrad> t, TExtras extras, EightBitMoments s, AdamRule rule, float factor, long block,
+        ArrayView<float> m, ArrayView<float> v, ArrayView<ushort> noise)
+        where TParam : struct, IStorage
+        where TGrad : struct, IStorage
+        where TExtras : struct, IExtras
+    {
+        long first = block * Update.BlockLength;
+        int count = (int)IntrinsicMath.Min(Update.BlockLength, s.CodesM.Length - first);
+        float oldM = s.ScalesM[block];
+        float oldV = s.ScalesV[block];
+        int start = 0;
+        if (StripNoise.IsNeeded<TParam, TExtras>())
+        {
+            start = StripNoise.Draw(t.P, extras, first, count, noise);
+        }
+
+        // Integers, which compilers reduce in any order: of numbers that are not negative the bits have the same order.
+        int largestM = 0;
+        int largestV = 0;
+        for (int k = 0; k < count; k++)
+        {
+            Element<Lane> e = Apply(t, s, rule, factor, oldM, oldV, first + k);
+            m[k] = e.A.Value;
+            v[k] = e.B.Value;
+            largestM = IntrinsicMath.Max(largestM, (int)Interop.FloatAsInt(Magnitude(e.A)));
+            largestV = IntrinsicMath.Max(largestV, (int)Interop.FloatAsInt(e.B.Value));
+            uint random = 0;
+            if (StripNoise.IsNeeded<TParam, TExtras>())
+            {
+                random = noise[start + k];
+            }
+
+            t.P.Write(first + k, t.P.Encode(e.P.Value, random));
+            extras.OutputRounded(first + k, e.P.Value, random);
+        }
+
+        Largest largest = default;
+        largest.M = Interop.IntAsFloat((uint)largestM);
+        largest.V = Interop.IntAsFloat((uint)largestV);
+        float inverseM = Inverse(largest.M);
+        float inverseV = Inverse(largest.V);
+        for (int k = 0; k < count; k++)
+        {
+            s.CodesM[first + k] = (byte)CodeM(Lane.Of(m[k]), inverseM);
+            s.CodesV[first + k] = (byte)CodeV(Lane.Of(v[k]), inverseV);
+        }
+
+        s.ScalesM[block] = Scale(largest.M);
+        s.ScalesV[block] = Scale(largest.V);
     }
 
     /// <summary>codes and scales of signed values, one group of 256 for each block.</summary>
@@ -224,7 +358,7 @@ internal static class EightBitAdam
         long i = block * Update.BlockLength + Group.IdxX;
         if (i < x.Length)
         {
-            x[i] = DynamicMap.DecodeSigned(codes[i] & 0xFF) * scales[block];
+            x[i] = DynamicMap.DecodeSigned(Number(codes[i])).Value * scales[block];
         }
     }
 
@@ -237,11 +371,12 @@ internal static class EightBitAdam
         long i = block * Update.BlockLength + Group.IdxX;
         if (i < x.Length)
         {
-            x[i] = DynamicMap.DecodeUnsigned(codes[i] & 0xFF) * scales[block];
+            x[i] = DynamicMap.DecodeUnsigned(Number(codes[i])).Value * scales[block];
         }
     }
 
     /// <summary>Both moments, or 0 for both if one is not finite.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static Element<T> Confine<T>(Element<T> e)
         where T : struct, ILane<T>
     {
@@ -281,14 +416,16 @@ internal static class EightBitAdam
         where TGrad : struct, IStorage => Apply(
             rule, t.P.Decode(t.P.Read(i)), t.G.Decode(t.G.Read(i)) * factor, s.CodesM[i], s.CodesV[i], scaleM, scaleV);
 
-    // The masks are needed: a byte may arrive sign-extended on a device, and packets leave others above it.
+    // The mask is needed: a byte may arrive sign-extended on a device, and packets leave others above it.
+    private static Lane Number(uint code) => Lane.Of((int)(code & 0xFFu));
+
     private static Element<Lane> Apply(
         AdamRule rule, float p, float g, uint codeM, uint codeV, float scaleM, float scaleV)
     {
         Element<Lane> e = default;
         e.P = Lane.Of(p);
-        e.A = Lane.Of(DynamicMap.DecodeSigned((int)(codeM & 0xFFu)) * scaleM);
-        e.B = Lane.Of(DynamicMap.DecodeUnsigned((int)(codeV & 0xFFu)) * scaleV);
+        e.A = Lane.Of(DynamicMap.DecodeSigned(Number(codeM)).Value * scaleM);
+        e.B = Lane.Of(DynamicMap.DecodeUnsigned(Number(codeV)).Value * scaleV);
         return Confine(rule.Apply(e, Lane.Of(g)));
     }
 
@@ -298,17 +435,24 @@ internal static class EightBitAdam
         where TGrad : struct, IStorage
         where TExtras : struct, IExtras
     {
-        s.CodesM[i] = (byte)CodeM(e, Inverse(largest.M));
-        s.CodesV[i] = (byte)CodeV(e, Inverse(largest.V));
-        t.P.Write(i, t.P.Encode(e.P.Value, t.P.Random(i >> 2).Lane((int)(i & 3))));
-        extras.Output(i, e.P.Value);
+        s.CodesM[i] = (byte)CodeM(e.A, Inverse(largest.M));
+        s.CodesV[i] = (byte)CodeV(e.B, Inverse(largest.V));
+        WriteParameter(t, extras, i, e.P.Value);
     }
 
-    private static uint CodeM(Element<Lane> e, float inverse) =>
-        (uint)(int)DynamicMap.EncodeSigned(e.A * inverse).Value;
+    private static void WriteParameter<TParam, TGrad, TExtras>(
+        UpdateTensors<TParam, TGrad> t, TExtras extras, long i, float p)
+        where TParam : struct, IStorage
+        where TGrad : struct, IStorage
+        where TExtras : struct, IExtras
+    {
+        t.P.Write(i, t.P.Encode(p, t.P.Random(i >> 2).Lane((int)(i & 3))));
+        extras.Output(i, p);
+    }
 
-    private static uint CodeV(Element<Lane> e, float inverse) =>
-        (uint)(int)DynamicMap.EncodeUnsigned(e.B, e.B * inverse).Value;
+    private static uint CodeM(Lane m, float inverse) => (uint)(int)DynamicMap.EncodeSigned(m * inverse).Value;
+
+    private static uint CodeV(Lane v, float inverse) => (uint)(int)DynamicMap.EncodeUnsigned(v, v * inverse).Value;
 
     private static float Magnitude(Lane x) => Lane.Abs(x).Value;
 
@@ -341,7 +485,6 @@ internal static class EightBitAdam
         Largest largest = default;
         largest.M = Larger(LargestOf8(shared, 512, 1), LargestOf8(shared, 520, 1));
         largest.V = Larger(LargestOf8(shared, 528, 1), LargestOf8(shared, 536, 1));
-        Group.Barrier(); // uniform before, not uniform behind, as above
         return largest;
     }
 

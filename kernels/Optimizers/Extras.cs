@@ -20,11 +20,23 @@ internal interface IExtras
     /// <summary>Whether <see cref="Control"/> is to be obeyed.</summary>
     static abstract bool HasControl { get; }
 
+    /// <summary>Whether something is rounded stochastically.</summary>
+    static abstract bool IsStochastic { get; }
+
+    /// <summary>As in <see cref="IStorage"/>.</summary>
+    long Position(long i);
+
+    /// <summary>As in <see cref="IStorage"/>.</summary>
+    QuadBits Noise(long eight);
+
     /// <summary>Factor of the gradients and whether to skip.</summary>
     StepControl Control();
 
     /// <summary>Called with every updated parameter of a step that is not skipped.</summary>
     void Output(long i, float p);
+
+    /// <summary>As <see cref="Output"/>, where the element's random bits are at hand.</summary>
+    void OutputRounded(long i, float p, uint random);
 
     /// <summary>Called with every updated packet of a step that is not skipped.</summary>
     void OutputPacket(long k, Quad p);
@@ -37,7 +49,15 @@ internal readonly struct NoExtras : IExtras
 
     public readonly StepControl Control() => default;
 
+    public static bool IsStochastic => false;
+
+    public readonly long Position(long i) => i;
+
+    public readonly QuadBits Noise(long eight) => default;
+
     public readonly void Output(long i, float p) { }
+
+    public readonly void OutputRounded(long i, float p, uint random) { }
 
     public readonly void OutputPacket(long k, Quad p) { }
 }
@@ -53,7 +73,15 @@ internal readonly struct Controlled<TOutput>(ArrayView<StepControl> control, TOu
 
     public readonly StepControl Control() => _control[0];
 
+    public static bool IsStochastic => TOutput.IsStochastic;
+
+    public readonly long Position(long i) => _output.Position(i);
+
+    public readonly QuadBits Noise(long eight) => _output.Noise(eight);
+
     public readonly void Output(long i, float p) => _output.Output(i, p);
+
+    public readonly void OutputRounded(long i, float p, uint random) => _output.OutputRounded(i, p, random);
 
     public readonly void OutputPacket(long k, Quad p) => _output.OutputPacket(k, p);
 }
@@ -70,10 +98,22 @@ internal readonly struct Averaged<TOutput>(ArrayView<float> average, float rate,
 
     public readonly StepControl Control() => default;
 
+    public static bool IsStochastic => TOutput.IsStochastic;
+
+    public readonly long Position(long i) => _output.Position(i);
+
+    public readonly QuadBits Noise(long eight) => _output.Noise(eight);
+
     public readonly void Output(long i, float p)
     {
         _average[i] = Average(_average[i], p);
         _output.Output(i, p);
+    }
+
+    public readonly void OutputRounded(long i, float p, uint random)
+    {
+        _average[i] = Average(_average[i], p);
+        _output.OutputRounded(i, p, random);
     }
 
     public readonly void OutputPacket(long k, Quad p)
@@ -101,6 +141,14 @@ internal readonly struct Copied<TCopy>(TCopy copy) : IExtras
     public static bool HasControl => false;
 
     public readonly StepControl Control() => default;
+
+    public static bool IsStochastic => TCopy.IsStochastic;
+
+    public readonly long Position(long i) => _copy.Position(i);
+
+    public readonly QuadBits Noise(long eight) => _copy.Noise(eight);
+
+    public readonly void OutputRounded(long i, float p, uint random) => _copy.Write(i, _copy.Encode(p, random));
 
     public readonly void Output(long i, float p) =>
         _copy.Write(i, _copy.Encode(p, _copy.Random(i >> 2).Lane((int)(i & 3))));

@@ -53,6 +53,9 @@ internal static class Update
     /// <summary>Elements in one block of an arena: 256, one group of scalar or 64 items of packet work.</summary>
     internal const int BlockLength = 256;
 
+    /// <summary>Elements of a strip.</summary>
+    internal const int StripLength = 1024;
+
     /// <summary>One element per item: tails, tensors that are not aligned, and OpenCL CPU devices, which vectorise it.</summary>
     // The index is long before the multiplication: with 32-bit indices PoCL cannot prove the accesses contiguous and
     // does not vectorise (0.76 against 0.20 ns a parameter in cache).
@@ -137,6 +140,84 @@ internal static class Update
         }
     }
 
+    /// <summary>
+    /// Strips of elements, one item each, in plain loops: OpenCL CPU devices, where a step rounds stochastically. Group
+    /// size 1.
+    /// </summary>
+    // One draw serves eight elements: in a walk of one element per item each would draw for itself, 9 ns of a core.
+    [DeviceKernel("optimizers/update.strips")]
+    internal static void Strips<TRule, TParam, TGrad, TExtras>(
+        UpdateTensors<TParam, TGrad> t, TExtras extras, TRule rule, long length)
+        where TRule : unmanaged, IUpdateRule
+        where TParam : struct, IStorage
+        where TGrad : struct, IStorage
+        where TExtras : struct, IExtras
+    {
+        float factor = t.GradientFactor;
+        if (TExtras.HasControl)
+        {
+            StepControl control = extras.Control();
+            if (control.Skip != 0f)
+            {
+                return;
+            }
+
+            factor *= control.GradientFactor;
+        }
+
+        ArrayView<ushort> noise = LocalMemory.Allocate<ushort>(StripLength + StripNoise.Slack);
+        long first = (long)Grid.IdxX * StripLength;
+        StepStrip(t, extras, rule, factor, first, (int)IntrinsicMath.Min(StripLength, length - first), noise);
+    }
+
+    /// <summary>Blocks of an arena, some per item, each in plain loops, as <see cref="Strips"/>.</summary>
+    [DeviceKernel("optimizers/update.blockstrips")]
+    internal static void BlockStrips<TRule, TParam, TGrad, TExtras>(
+        UpdateTensors<TParam, TGrad> t, TExtras extras, ArrayView<TRule> rules, ArrayView<Chunk> chunks, int blocks)
+        where TRule : unmanaged, IUpdateRule
+        where TParam : struct, IStorage
+        where TGrad : struct, IStorage
+        where TExtras : struct, IExtras
+    {
+        float factor = t.GradientFactor;
+        if (TExtras.HasControl)
+        {
+            StepControl control = extras.Control();
+            if (control.Skip != 0f)
+            {
+                return;
+            }
+
+            factor *= control.GradientFactor;
+        }
+
+        ArrayView<ushort> noise = LocalMemory.Allocate<ushort>(BlockLength + StripNoise.Slack);
+        long end = IntrinsicMath.Min((Grid.IdxX + 1L) * blocks, chunks.Length);
+        for (long i = (long)Grid.IdxX * blocks; i < end; i++)
+        {
+            Chunk chunk = chunks[i];
+            StepStrip(t, extras, rules[chunk.Rule], factor, (long)chunk.Block * BlockLength, BlockLength, noise);
+        }
+    }
+
+    private static void StepStrip<TRule, TParam, TGrad, TExtras>(
+        UpdateTensors<TParam, TGrad> t, TExtras extras, TRule rule, float factor, long first, int count,
+        ArrayView<ushort> noise)
+        where TRule : unmanaged, IUpdateRule
+        where TParam : struct, IStorage
+        where TGrad : struct, IStorage
+        where TExtras : struct, IExtras
+    {
+        int start = StripNoise.Draw(t.P, extras, first, count, noise);
+        for (int k = 0; k < count; k++)
+        {
+            uint random = noise[start + k];
+            float p = Advance(t, rule, factor, first + k);
+            t.P.Write(first + k, t.P.Encode(p, random));
+            extras.OutputRounded(first + k, p, random);
+        }
+    }
+
     private static void StepElement<TRule, TParam, TGrad, TExtras>(
         UpdateTensors<TParam, TGrad> t, TExtras extras, TRule rule, StepControl control, long i)
         where TRule : unmanaged, IUpdateRule
@@ -155,6 +236,18 @@ internal static class Update
             factor *= control.GradientFactor;
         }
 
+        float p = Advance(t, rule, factor, i);
+        t.P.Write(i, t.P.Encode(p, t.P.Random(i >> 2).Lane((int)(i & 3))));
+        extras.Output(i, p);
+    }
+
+    /// <summary>Steps the state of an element; its parameter, which is not yet written.</summary>
+    private static float Advance<TRule, TParam, TGrad>(
+        UpdateTensors<TParam, TGrad> t, TRule rule, float factor, long i)
+        where TRule : unmanaged, IUpdateRule
+        where TParam : struct, IStorage
+        where TGrad : struct, IStorage
+    {
         Element<Lane> e = default;
         e.P = Lane.Of(t.P.Decode(t.P.Read(i)));
         if (TRule.StateCount > 0)
@@ -173,7 +266,6 @@ internal static class Update
         }
 
         e = rule.Apply(e, Lane.Of(t.G.Decode(t.G.Read(i)) * factor));
-        t.P.Write(i, t.P.Encode(e.P.Value, t.P.Random(i >> 2).Lane((int)(i & 3))));
         if (TRule.StateCount > 0)
         {
             t.A[i] = e.A.Value;
@@ -189,7 +281,7 @@ internal static class Update
             t.C[i] = e.C.Value;
         }
 
-        extras.Output(i, e.P.Value);
+        return e.P.Value;
     }
 
     private static void StepPacket<TRule, TParam, TGrad, TExtras>(

@@ -9,6 +9,8 @@ internal readonly struct BF16(ArrayView<ushort> view) : IStorage
 {
     private readonly ArrayView<ushort> _view = view;
 
+    public static bool IsStochastic => false;
+
     public readonly uint Read(long i) => Sixteen.Read(_view, i);
 
     public readonly void Write(long i, uint bits) => _view[i] = (ushort)bits;
@@ -22,6 +24,10 @@ internal readonly struct BF16(ArrayView<ushort> view) : IStorage
     public readonly uint Encode(float value, uint random) => Nearest(value);
 
     public readonly QuadBits Random(long k) => default;
+
+    public readonly long Position(long i) => i;
+
+    public readonly QuadBits Noise(long eight) => default;
 
     internal static uint Nearest(float value)
     {
@@ -37,7 +43,12 @@ internal readonly struct BF16(ArrayView<ushort> view) : IStorage
 /// the expected value is the value. Infinity and NaN are kept; a finite value may round to infinity only above the
 /// largest bfloat16.
 /// </summary>
-/// <remarks>The random word of an element depends on the seed, the step and the element's index alone.</remarks>
+/// <remarks>
+/// The random bits of an element depend on the seed, the step and the element's position alone. A rounding takes 16 bits,
+/// all that there are below the kept ones, so that one block of Philox4x32-10, whose 128 bits are independent and
+/// uniform as far as the tests of its authors see, serves eight elements: position / 8 is the counter, and position % 8
+/// the half word.
+/// </remarks>
 internal readonly struct StochasticBF16(ArrayView<ushort> view, uint seed0, uint seed1, uint step, long offset) : IStorage
 {
     private readonly ArrayView<ushort> _view = view;
@@ -45,6 +56,8 @@ internal readonly struct StochasticBF16(ArrayView<ushort> view, uint seed0, uint
     private readonly uint _seed1 = seed1;
     private readonly uint _step = step;
     private readonly long _offset = offset; // packets before the view
+
+    public static bool IsStochastic => true;
 
     public readonly uint Read(long i) => Sixteen.Read(_view, i);
 
@@ -65,8 +78,16 @@ internal readonly struct StochasticBF16(ArrayView<ushort> view, uint seed0, uint
 
     public readonly QuadBits Random(long k)
     {
-        ulong counter = (ulong)(k + _offset);
-        return Philox.Draw(
-            new QuadBits { X = (uint)counter, Y = (uint)(counter >> 32), Z = _step, W = 0 }, _seed0, _seed1);
+        long packet = k + _offset;
+        QuadBits noise = Noise(packet >> 1);
+        bool isFirst = (packet & 1) == 0;
+        uint low = Utilities.Select(isFirst, noise.X, noise.Z);
+        uint high = Utilities.Select(isFirst, noise.Y, noise.W);
+        return new QuadBits { X = low & 0xFFFFu, Y = low >> 16, Z = high & 0xFFFFu, W = high >> 16 };
     }
+
+    public readonly long Position(long i) => i + 4 * _offset;
+
+    public readonly QuadBits Noise(long eight) => Philox.Draw(
+        new QuadBits { X = (uint)eight, Y = (uint)(eight >> 32), Z = _step, W = 0 }, _seed0, _seed1);
 }

@@ -12,6 +12,8 @@ internal readonly struct F16(ArrayView<ushort> view) : IStorage
 {
     private readonly ArrayView<ushort> _view = view;
 
+    public static bool IsStochastic => false;
+
     public readonly uint Read(long i) => Sixteen.Read(_view, i);
 
     public readonly void Write(long i, uint bits) => _view[i] = (ushort)bits;
@@ -46,4 +48,8 @@ internal readonly struct F16(ArrayView<ushort> view) : IStorage
     }
 
     public readonly QuadBits Random(long k) => default;
+
+    public readonly long Position(long i) => i;
+
+    public readonly QuadBits Noise(long eight) => default;
 }

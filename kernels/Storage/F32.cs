@@ -8,6 +8,8 @@ internal readonly struct F32(ArrayView<float> view) : IStorage
 {
     private readonly ArrayView<float> _view = view;
 
+    public static bool IsStochastic => false;
+
     public readonly uint Read(long i) => Interop.FloatAsInt(_view[i]);
 
     public readonly void Write(long i, uint bits) => _view[i] = Interop.IntAsFloat(bits);
@@ -21,4 +23,8 @@ internal readonly struct F32(ArrayView<float> view) : IStorage
     public readonly uint Encode(float value, uint random) => Interop.FloatAsInt(value);
 
     public readonly QuadBits Random(long k) => default;
+
+    public readonly long Position(long i) => i;
+
+    public readonly QuadBits Noise(long eight) => default;
 }

@@ -8,6 +8,9 @@ namespace Kernels.DeviceCode.Storage;
 /// </summary>
 internal interface IStorage
 {
+    /// <summary>Whether <see cref="Encode"/> rounds by its random word.</summary>
+    static abstract bool IsStochastic { get; }
+
     /// <summary>The raw bits of element <paramref name="i"/>.</summary>
     uint Read(long i);
 
@@ -30,4 +33,13 @@ internal interface IStorage
 
     /// <summary>Random words for elements 4k .. 4k + 3; zeros unless the storage rounds stochastically.</summary>
     QuadBits Random(long k);
+
+    /// <summary>Where element <paramref name="i"/> is among all that are rounded with the same key.</summary>
+    long Position(long i);
+
+    /// <summary>
+    /// Eight random numbers of 16 bits, for the positions from 8 <paramref name="eight"/> on: the words in their order,
+    /// the lower half first. The lower halves of <see cref="Random"/> are the same numbers.
+    /// </summary>
+    QuadBits Noise(long eight);
 }

@@ -6,6 +6,19 @@ public static class PhiloxReference
 {
     private const int Rounds = 10;
 
+    /// <summary>The 16 random bits of one rounding: a block serves eight positions, a half word each.</summary>
+    /// <param name="position">Index of what is rounded.</param>
+    /// <param name="step">The number of the step.</param>
+    /// <param name="seed">The key.</param>
+    /// <returns>The bits.</returns>
+    public static ushort RoundingBits(ulong position, uint step, ulong seed)
+    {
+        ulong counter = position / 8;
+        uint[] words = Block([(uint)counter, (uint)(counter >> 32), step, 0], [(uint)seed, (uint)(seed >> 32)]);
+        uint word = words[position % 8 / 2];
+        return (ushort)(position % 2 == 0 ? word : word >> 16);
+    }
+
     /// <summary>One block of random numbers.</summary>
     /// <param name="counter">The counter, [4], least significant word first.</param>
     /// <param name="key">The key, [2].</param>

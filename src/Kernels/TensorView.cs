@@ -88,9 +88,9 @@ public readonly struct TensorView : IEquatable<TensorView>
         where T : unmanaged => new(BufferOf(view), IndexOf(view), view.Length, storage);
 
     // Through a constrained generic, so that the explicitly implemented properties are read without boxing.
-    private static MemoryBuffer? BufferOf<TView>(TView view)
+    internal static MemoryBuffer? BufferOf<TView>(TView view)
         where TView : struct, IArrayView => view.Buffer;
 
-    private static long IndexOf<TView>(TView view)
+    internal static long IndexOf<TView>(TView view)
         where TView : struct, IContiguousArrayView => view.Index;
 }

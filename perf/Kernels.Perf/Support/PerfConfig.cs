@@ -23,7 +23,7 @@ internal sealed class PerfConfig : ManualConfig
             .WithInvocationCount(1)
             .WithUnrollFactor(1));
         AddColumnProvider(DefaultColumnProviders.Instance);
-        AddColumn(StatisticColumn.Min, StatisticColumn.Median, new BandwidthColumn());
+        AddColumn(StatisticColumn.Min, StatisticColumn.Median, new BandwidthColumn(), new ArithmeticColumn());
         HideColumns("Error", "StdDev", "InvocationCount", "UnrollFactor", "Job", "Toolchain");
         AddLogger(ConsoleLogger.Default);
         AddExporter(MarkdownExporter.GitHub);

@@ -10,11 +10,11 @@ namespace Kernels.Devices;
 /// </summary>
 internal static class NativeLibraries
 {
-    private static int _registered;
+    private static int s_registered;
 
     internal static void Register()
     {
-        if (OperatingSystem.IsLinux() && Interlocked.Exchange(ref _registered, 1) == 0)
+        if (OperatingSystem.IsLinux() && Interlocked.Exchange(ref s_registered, 1) == 0)
         {
             AssemblyLoadContext.Default.ResolvingUnmanagedDll += Resolve;
         }

@@ -10,38 +10,35 @@ using Kernels.Optimizers;
 namespace Kernels.Host;
 
 /// <summary>
-/// The walk of 8-bit Adam on ILGPU's CPU accelerator, block by block: codes are decoded by a table, the rest runs over
-/// SIMD registers. The same bits as on a device that does not contract.
+/// The walk of 8-bit Adam on ILGPU's CPU accelerator, block by block over SIMD registers. The same bits as on a device that does
+/// not contract.
 /// </summary>
 internal static class HostEightBitAdam
 {
     private const int Length = Update.BlockLength;
 
-    // About 200 ns a block; a thread is woken for a hundred times that.
-    private const long Grain = 128;
+    // A block takes a microsecond; handing work to another thread costs about two.
+    private const long Grain = 32;
 
-    private static readonly float[] s_signed = Table(DynamicMap.DecodeSigned);
-    private static readonly float[] s_unsigned = Table(DynamicMap.DecodeUnsigned);
-
-    /// <summary>One step.</summary>
-    internal static unsafe void Step(in UpdateCall call, in EightBitMoments moments, AdamRule rule, int threads)
+    /// <summary>One step with one rule for all blocks.</summary>
+    internal static void Step(in UpdateCall call, AdamRule rule, int threads)
     {
-        if (!HostUpdate.TryResolve(call, out HostUpdate.Work<AdamRule> update))
+        if (TryResolve(call, out StepWork work))
         {
-            return;
+            work.Rule = rule;
+            HostPool.Run(work, call.Moments.ScalesM.Length, Grain, threads);
         }
+    }
 
-        StepWork work = new()
+    /// <summary>One step of an arena whose blocks have different rules.</summary>
+    internal static void Step(in UpdateCall call, AdamRule[] rules, Chunk[] chunks, int threads)
+    {
+        if (TryResolve(call, out StepWork work))
         {
-            Update = update,
-            Rule = rule,
-            CodesM = (byte*)Address(moments.CodesM),
-            CodesV = (byte*)Address(moments.CodesV),
-            ScalesM = (float*)Address(moments.ScalesM),
-            ScalesV = (float*)Address(moments.ScalesV),
-            Count = call.P.Length,
-        };
-        HostPool.Run(work, moments.ScalesM.Length, Grain, threads);
+            work.Rules = rules;
+            work.Chunks = chunks;
+            HostPool.Run(work, chunks.Length, Grain, threads);
+        }
     }
 
     /// <summary>Codes and scales of a tensor.</summary>
@@ -68,103 +65,182 @@ internal static class HostEightBitAdam
             Signed = isSigned,
         };
 
-    private static float[] Table(Func<int, float> decode)
+    private static unsafe bool TryResolve(in UpdateCall call, out StepWork work)
     {
-        var table = new float[256];
-        for (int code = 0; code < table.Length; code++)
+        bool taken = HostUpdate.TryResolve(call, out HostUpdate.Work<AdamRule> update);
+        work = new StepWork
         {
-            table[code] = decode(code);
-        }
-
-        return table;
+            Update = update,
+            CodesM = (byte*)Address(call.Moments.CodesM),
+            CodesV = (byte*)Address(call.Moments.CodesV),
+            ScalesM = (float*)Address(call.Moments.ScalesM),
+            ScalesV = (float*)Address(call.Moments.ScalesV),
+            Count = call.P.Length,
+        };
+        return taken;
     }
 
     private static unsafe byte* Address<T>(ArrayView<T> view)
         where T : unmanaged => (byte*)Unsafe.AsPointer(ref view.LoadEffectiveAddress());
 
-    private static unsafe void Decode(float[] table, byte* codes, float scale, float* x, int count)
+    /// <summary>Decodes a block; x is as long as a whole block and becomes 0 behind its end.</summary>
+    private static unsafe void Decode(byte* codes, float scale, float* x, int count, bool isSigned)
     {
-        for (int i = 0; i < count; i++)
+        if (isSigned)
         {
-            x[i] = table[codes[i]] * scale;
+            Widen(codes, (int*)x, count, DynamicMap.SignedZero);
+            DecodeSigned(x, scale);
+        }
+        else
+        {
+            Widen(codes, (int*)x, count, 0);
+            DecodeUnsigned(x, scale);
         }
     }
 
-    private static unsafe float Largest(float* x)
+    /// <summary>Encodes a block; x is as long as a whole block and used up.</summary>
+    private static unsafe void Encode(float* x, float largest, byte* codes, float* scale, int count, bool isSigned)
     {
-        Vector<float> largest = Vector<float>.Zero;
+        *scale = EightBitAdam.Scale(largest);
+        if (isSigned)
+        {
+            EncodeSigned(x, EightBitAdam.Inverse(largest));
+        }
+        else
+        {
+            EncodeUnsigned(x, EightBitAdam.Inverse(largest));
+        }
+
+        Narrow((int*)x, codes, count);
+    }
+
+    // Codes become numbers where they lie, as integers of the same width, and back. One loop is one method: a method in
+    // which everything is inlined has a limit.
+    private static unsafe void DecodeSigned(float* x, float scale)
+    {
         for (int i = 0; i < Length; i += Vector<float>.Count)
         {
-            largest = Vector.Max(largest, Vector.Abs(Vector.Load(x + i)));
+            HostLane code = new(Vector.ConvertToSingle(Vector.Load((int*)x + i)));
+            (DynamicMap.DecodeSigned(code) * scale).Value.Store(x + i);
         }
-
-        float result = 0f;
-        for (int i = 0; i < Vector<float>.Count; i++)
-        {
-            result = MathF.Max(result, largest[i]);
-        }
-
-        return result;
     }
 
-    /// <summary>Encodes a block; x is as long as a whole block and 0 behind its end.</summary>
-    private static unsafe void Encode(float* x, byte* codes, float* scale, int count, bool isSigned)
+    private static unsafe void DecodeUnsigned(float* x, float scale)
     {
-        float largest = Largest(x);
-        *scale = EightBitAdam.Scale(largest);
-        float inverse = EightBitAdam.Inverse(largest);
-        int* code = stackalloc int[Length];
+        for (int i = 0; i < Length; i += Vector<float>.Count)
+        {
+            HostLane code = new(Vector.ConvertToSingle(Vector.Load((int*)x + i)));
+            (DynamicMap.DecodeUnsigned(code) * scale).Value.Store(x + i);
+        }
+    }
+
+    private static unsafe void EncodeSigned(float* x, float inverse)
+    {
         for (int i = 0; i < Length; i += Vector<float>.Count)
         {
             HostLane value = new(Vector.Load(x + i));
-            HostLane position = isSigned
-                ? DynamicMap.EncodeSigned(value * inverse)
-                : DynamicMap.EncodeUnsigned(value, value * inverse);
-            Vector.ConvertToInt32(position.Value).Store(code + i);
+            Vector.ConvertToInt32Native(DynamicMap.EncodeSigned(value * inverse).Value).Store((int*)x + i);
+        }
+    }
+
+    private static unsafe void EncodeUnsigned(float* x, float inverse)
+    {
+        for (int i = 0; i < Length; i += Vector<float>.Count)
+        {
+            HostLane value = new(Vector.Load(x + i));
+            Vector.ConvertToInt32Native(DynamicMap.EncodeUnsigned(value, value * inverse).Value).Store((int*)x + i);
+        }
+    }
+
+    private static unsafe void Widen(byte* codes, int* wide, int count, int rest)
+    {
+        int i = 0;
+        for (; i + Vector<byte>.Count <= count; i += Vector<byte>.Count)
+        {
+            Vector.Widen(Vector.Load(codes + i), out Vector<ushort> low, out Vector<ushort> high);
+            Vector.Widen(low, out Vector<uint> a, out Vector<uint> b);
+            Vector.Widen(high, out Vector<uint> c, out Vector<uint> d);
+            a.Store((uint*)wide + i);
+            b.Store((uint*)wide + i + Vector<uint>.Count);
+            c.Store((uint*)wide + i + 2 * Vector<uint>.Count);
+            d.Store((uint*)wide + i + 3 * Vector<uint>.Count);
         }
 
-        for (int i = 0; i < count; i++)
+        for (; i < Length; i++)
         {
-            codes[i] = (byte)code[i];
+            wide[i] = i < count ? codes[i] : rest;
         }
+    }
+
+    private static unsafe void Narrow(int* wide, byte* codes, int count)
+    {
+        int i = 0;
+        for (; i + Vector<byte>.Count <= count; i += Vector<byte>.Count)
+        {
+            uint* from = (uint*)wide + i;
+            Vector.Narrow(
+                Vector.Narrow(Vector.Load(from), Vector.Load(from + Vector<uint>.Count)),
+                Vector.Narrow(
+                    Vector.Load(from + 2 * Vector<uint>.Count), Vector.Load(from + 3 * Vector<uint>.Count)))
+                .Store(codes + i);
+        }
+
+        for (; i < count; i++)
+        {
+            codes[i] = (byte)wide[i];
+        }
+    }
+
+    private static float Largest(Vector<float> x)
+    {
+        float result = 0f;
+        for (int i = 0; i < Vector<float>.Count; i++)
+        {
+            result = MathF.Max(result, x[i]);
+        }
+
+        return result;
     }
 
     private unsafe struct StepWork : IHostWork
     {
         internal HostUpdate.Work<AdamRule> Update;
         internal AdamRule Rule;
+        internal AdamRule[]? Rules;
+        internal Chunk[]? Chunks;
         internal byte* CodesM;
         internal byte* CodesV;
         internal float* ScalesM;
         internal float* ScalesV;
         internal long Count;
 
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        [SkipLocalsInit]
         public readonly void Run(long begin, long end)
         {
             float* m = stackalloc float[Length];
             float* v = stackalloc float[Length];
             HostUpdate.Work<AdamRule> update = Update;
-            for (long block = begin; block < end; block++)
+            for (long i = begin; i < end; i++)
             {
+                long block = Chunks is null ? i : Chunks[i].Block;
                 long first = block * Length;
                 int count = (int)Math.Min(Length, Count - first);
-                new Span<float>(m, Length).Clear();
-                new Span<float>(v, Length).Clear();
-                Decode(s_signed, CodesM + first, ScalesM[block], m, count);
-                Decode(s_unsigned, CodesV + first, ScalesV[block], v, count);
+                Decode(CodesM + first, ScalesM[block], m, count, isSigned: true);
+                Decode(CodesV + first, ScalesV[block], v, count, isSigned: false);
                 // The walk of the moments in F32 reads them at the index of the parameter.
                 update.A = m - first;
                 update.B = v - first;
-                update.Step(Rule, first, count);
-                Confine(m, v);
-                Encode(m, CodesM + first, ScalesM + block, count, isSigned: true);
-                Encode(v, CodesV + first, ScalesV + block, count, isSigned: false);
+                update.Step(Rules is null ? Rule : Rules[Chunks![i].Rule], first, count);
+                (float largestM, float largestV) = Confine(m, v);
+                Encode(m, largestM, CodesM + first, ScalesM + block, count, isSigned: true);
+                Encode(v, largestV, CodesV + first, ScalesV + block, count, isSigned: false);
             }
         }
 
-        private static void Confine(float* m, float* v)
+        private static (float M, float V) Confine(float* m, float* v)
         {
+            Vector<float> largestM = Vector<float>.Zero;
+            Vector<float> largestV = Vector<float>.Zero;
             for (int i = 0; i < Length; i += Vector<float>.Count)
             {
                 Element<HostLane> e = default;
@@ -173,7 +249,11 @@ internal static class HostEightBitAdam
                 e = EightBitAdam.Confine(e);
                 e.A.Value.Store(m + i);
                 e.B.Value.Store(v + i);
+                largestM = Vector.Max(largestM, Vector.Abs(e.A.Value));
+                largestV = Vector.Max(largestV, e.B.Value);
             }
+
+            return (Largest(largestM), Largest(largestV));
         }
     }
 
@@ -196,17 +276,20 @@ internal static class HostEightBitAdam
                 int count = (int)Math.Min(Length, Count - first);
                 if (!Encodes)
                 {
-                    Decode(Signed ? s_signed : s_unsigned, Codes + first, Scales[block], X + first, count);
+                    Decode(Codes + first, Scales[block], x, count, Signed);
+                    new Span<float>(x, count).CopyTo(new Span<float>(X + first, count));
                     continue;
                 }
 
+                float largest = 0f;
                 for (int i = 0; i < Length; i++)
                 {
                     Lane value = Lane.Of(i < count ? X[first + i] : 0f);
                     x[i] = (Signed ? EightBitAdam.Finite(value) : EightBitAdam.NotNegative(value)).Value;
+                    largest = MathF.Max(largest, MathF.Abs(x[i]));
                 }
 
-                Encode(x, Codes + first, Scales + block, count, Signed);
+                Encode(x, largest, Codes + first, Scales + block, count, Signed);
             }
         }
     }

@@ -1,4 +1,5 @@
 using System.Numerics;
+using Kernels.DeviceCode.Common;
 using Kernels.DeviceCode.Optimizers;
 using Kernels.DeviceCode.Storage;
 using Kernels.Optimizers;
@@ -125,12 +126,32 @@ internal unsafe struct HostTensors
 
     private readonly void Encode(float* source, ushort* destination, Storage storage, long first, int count)
     {
+        if (storage == Storage.BF16 && _isStochastic)
+        {
+            EncodeStochastic(source, destination, first, count);
+            return;
+        }
+
         for (int i = 0; i < count; i++)
         {
-            long index = first + i;
-            destination[i] = (ushort)(storage == Storage.F16 ? default(F16).Encode(source[i], 0)
-                : _isStochastic ? _random.Encode(source[i], _random.Random(index >> 2).Lane((int)(index & 3)))
+            destination[i] = (ushort)(storage == Storage.F16
+                ? default(F16).Encode(source[i], 0)
                 : BF16.Nearest(source[i]));
+        }
+    }
+
+    private readonly void EncodeStochastic(float* source, ushort* destination, long first, int count)
+    {
+        long position = _random.Position(first);
+        ushort* noise = stackalloc ushort[8];
+        for (int i = 0; i < count; i++, position++)
+        {
+            if (i == 0 || (position & 7) == 0)
+            {
+                *(QuadBits*)noise = _random.Noise(position >> 3);
+            }
+
+            destination[i] = (ushort)_random.Encode(source[i], noise[position & 7]);
         }
     }
 }

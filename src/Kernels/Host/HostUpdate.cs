@@ -85,6 +85,7 @@ internal static class HostUpdate
             }
         }
 
+        [SkipLocalsInit]
         internal readonly void Step(in TRule rule, long first, int count)
         {
             float* stagedP = stackalloc float[Block];

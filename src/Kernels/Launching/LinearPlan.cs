@@ -11,6 +11,9 @@ internal enum LinearWalk
 
     /// <summary>Four elements per item, aligned.</summary>
     Packets,
+
+    /// <summary>Some blocks per item, one after the other.</summary>
+    Serial,
 }
 
 /// <summary>One launch: exactly <c>Groups * GroupSize</c> units from unit <c>First</c> on.</summary>

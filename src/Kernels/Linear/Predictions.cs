@@ -9,8 +9,8 @@ namespace Kernels.Linear;
 
 /// <summary>The class of the largest logit of each row, and how many of them are the labels.</summary>
 /// <remarks>
-/// Ties go to the lowest class; NaN never wins, and a row of nothing but NaN has the prediction -1. Load once, call
-/// often: a call allocates nothing, does not synchronize, and may be made from several threads.
+/// Ties go to the lowest class. A row with a NaN has the prediction -1, since its largest logit is not known. Load once,
+/// call often: a call allocates nothing, does not synchronize, and may be made from several threads.
 /// </remarks>
 public sealed class Predictions
 {
@@ -47,7 +47,7 @@ public sealed class Predictions
     /// <summary>Enqueues the search for the largest logit of each row.</summary>
     /// <param name="stream">A stream of the accelerator.</param>
     /// <param name="logits">[rows, classes], row-major, F32.</param>
-    /// <param name="predictions">[rows], written.</param>
+    /// <param name="predictions">[rows], written: the class, or -1 where a logit of the row is NaN.</param>
     /// <param name="rows">Rows, 0 to 2^30.</param>
     /// <param name="classes">Classes, 1 to 2^30.</param>
     /// <exception cref="ArgumentNullException"><paramref name="stream"/> is null.</exception>
@@ -134,16 +134,15 @@ public sealed class Predictions
             for (long row = begin; row < end; row++)
             {
                 float* x = Logits + (row * Classes);
-                int best = -1;
+                int best = 0;
+                bool isNaN = false;
                 for (int c = 0; c < Classes; c++)
                 {
-                    if (best < 0 ? !float.IsNaN(x[c]) : x[c] > x[best])
-                    {
-                        best = c;
-                    }
+                    isNaN |= float.IsNaN(x[c]);
+                    best = x[c] > x[best] ? c : best;
                 }
 
-                Predictions[row] = best;
+                Predictions[row] = isNaN ? -1 : best;
             }
         }
     }

@@ -7,14 +7,21 @@ namespace Kernels.Optimizers;
 
 /// <summary>
 /// Where each parameter lies in the optimizer's memory: every segment starts at a multiple of the block length, and the
-/// gap behind it holds zeros, which every rule leaves zeros.
+/// gap behind it holds zeros, which every rule leaves zeros. Where states are kept in 8 bits, small parameters come
+/// first.
 /// </summary>
 internal sealed class Arena
 {
+    // Parameters below keep their state in F32: bitsandbytes' min_8bit_size.
+    private const long LeastEightBit = 4096;
+
     private readonly Dictionary<string, int> _index = new(StringComparer.Ordinal);
 
-    internal Arena(IReadOnlyList<Parameter> parameters)
+    private readonly bool _hasSmall;
+
+    internal Arena(IReadOnlyList<Parameter> parameters, StateStorage state = StateStorage.F32)
     {
+        _hasSmall = state == StateStorage.EightBit;
         var firsts = new long[parameters.Count];
         for (int i = 0; i < parameters.Count; i++)
         {
@@ -24,9 +31,12 @@ internal sealed class Arena
             }
         }
 
-        long length = Place(parameters, firsts, borrowed: false, 0);
-        OwnedLength = length;
-        length = Place(parameters, firsts, borrowed: true, length);
+        Parameters = parameters;
+        Firsts = firsts;
+        var order = new List<int>();
+        SmallLength = Place(small: true, borrowed: true, Place(small: true, borrowed: false, 0));
+        OwnedLength = Place(small: false, borrowed: false, SmallLength);
+        long length = Place(small: false, borrowed: true, OwnedLength);
 
         if (length / Update.BlockLength > int.MaxValue)
         {
@@ -36,9 +46,23 @@ internal sealed class Arena
                 nameof(parameters));
         }
 
-        Parameters = parameters;
-        Firsts = firsts;
         Length = length;
+        Order = order;
+
+        long Place(bool small, bool borrowed, long length)
+        {
+            for (int i = 0; i < firsts.Length; i++)
+            {
+                if (IsSmall(i) == small && parameters[i].IsBorrowed == borrowed)
+                {
+                    order.Add(i);
+                    firsts[i] = length;
+                    length = checked(length + Blocks(parameters[i].Length) * Update.BlockLength);
+                }
+            }
+
+            return length;
+        }
     }
 
     internal IReadOnlyList<Parameter> Parameters { get; }
@@ -46,11 +70,22 @@ internal sealed class Arena
     /// <summary>First element of each segment.</summary>
     internal IReadOnlyList<long> Firsts { get; }
 
+    /// <summary>The parameters by their place.</summary>
+    internal IReadOnlyList<int> Order { get; }
+
+    /// <summary>Elements of the small parameters, borrowed ones too.</summary>
+    internal long SmallLength { get; }
+
     /// <summary>Elements with the gaps.</summary>
     internal long Length { get; }
 
-    /// <summary>Elements before the first borrowed parameter: those the arena keeps parameter and gradient for.</summary>
+    /// <summary>
+    /// Elements before the first borrowed parameter that is not small: those the arena keeps parameter and gradient for.
+    /// </summary>
     internal long OwnedLength { get; }
+
+    /// <summary>Whether a parameter is too small for a state in 8 bits.</summary>
+    internal bool IsSmall(int parameter) => _hasSmall && Parameters[parameter].Length < LeastEightBit;
 
     /// <summary>A parameter's part of a tensor over the arena.</summary>
     internal TensorView Segment(TensorView tensor, int parameter) => Parameters[parameter].Length == 0
@@ -58,42 +93,35 @@ internal sealed class Arena
         : tensor.Slice(Firsts[parameter], Parameters[parameter].Length);
 
     /// <summary>A parameter's part of a call over the arena; its own memory where it is borrowed.</summary>
-    internal UpdateCall CallOf(in UpdateCall whole, int parameter)
+    /// <param name="whole">The call.</param>
+    /// <param name="parameter">The parameter.</param>
+    /// <param name="origin">Elements of the arena before the tensors of the call.</param>
+    internal UpdateCall CallOf(in UpdateCall whole, int parameter, long origin = 0)
     {
         Parameter own = Parameters[parameter];
+        long first = Firsts[parameter] - origin;
         UpdateCall part = whole;
-        part.P = own.IsBorrowed ? own.View : Segment(whole.P, parameter);
-        part.G = own.IsBorrowed ? own.Gradient : Segment(whole.G, parameter);
-        part.A = Floats(whole.A, parameter);
-        part.B = Floats(whole.B, parameter);
-        part.C = Floats(whole.C, parameter);
+        part.P = own.IsBorrowed ? own.View : Part(whole.P, first, own.Length);
+        part.G = own.IsBorrowed ? own.Gradient : Part(whole.G, first, own.Length);
+        part.A = Part(whole.A, first, own.Length);
+        part.B = Part(whole.B, first, own.Length);
+        part.C = Part(whole.C, first, own.Length);
         part.Extras = whole.Extras with
         {
-            Average = Floats(whole.Extras.Average, parameter),
-            Copy = whole.Extras.Copy.IsEmpty ? default : Segment(whole.Extras.Copy, parameter),
-            FirstElement = Firsts[parameter],
+            Average = Part(whole.Extras.Average, first, own.Length),
+            Copy = Part(whole.Extras.Copy, first, own.Length),
+            FirstElement = whole.Extras.FirstElement + first,
         };
         return part;
     }
 
     internal static long Blocks(long length) => (length + Update.BlockLength - 1) / Update.BlockLength;
 
-    private ArrayView<float> Floats(ArrayView<float> view, int parameter) =>
-        view.IsValid ? view.SubView(Firsts[parameter], Parameters[parameter].Length) : default;
+    private static ArrayView<float> Part(ArrayView<float> view, long first, long length) =>
+        view.IsValid ? view.SubView(first, length) : default;
 
-    private static long Place(IReadOnlyList<Parameter> parameters, long[] firsts, bool borrowed, long length)
-    {
-        for (int i = 0; i < firsts.Length; i++)
-        {
-            if (parameters[i].IsBorrowed == borrowed)
-            {
-                firsts[i] = length;
-                length = checked(length + Blocks(parameters[i].Length) * Update.BlockLength);
-            }
-        }
-
-        return length;
-    }
+    private static TensorView Part(TensorView view, long first, long length) =>
+        view.IsEmpty || length == 0 ? default : view.Slice(first, length);
 
     internal int IndexOf(string name)
     {

@@ -73,7 +73,16 @@ internal sealed class Checkpoint(
             Add(parameter.Name, tensors.ValuesOf(i), tensors.StorageOf(i), shape);
             foreach (StateTensor state in engine.StateOf(i))
             {
-                Add($"{parameter.Name}.{state.State}", state.View, Storage.F32, state.Shape);
+                string name = $"{parameter.Name}.{state.State}";
+                if (state.Codes.IsValid)
+                {
+                    entries.Add(
+                        new(new SafeTensorInfo(name, SafeTensorType.U8, state.Shape), default, i) { Codes = state.Codes });
+                }
+                else
+                {
+                    Add(name, state.View, Storage.F32, state.Shape);
+                }
             }
 
             if (!tensors.Average.IsEmpty)

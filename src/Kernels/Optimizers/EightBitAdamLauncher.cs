@@ -1,8 +1,6 @@
-using System.Collections.Concurrent;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Optimizers;
-using Kernels.DeviceCode.Storage;
 using Kernels.Host;
 using Kernels.Launching;
 using Kernels.Validation;
@@ -37,8 +35,7 @@ namespace Kernels.Optimizers;
 /// </remarks>
 public sealed class EightBitAdamLauncher
 {
-    private readonly Updater<AdamRule> _updater;
-    private readonly ConcurrentDictionary<Type, object> _loaded = new();
+    private readonly EightBitUpdater _updater;
     private readonly StateKernels _stateKernels;
 
     /// <summary>Loads the optimizer that the options ask for.</summary>
@@ -56,14 +53,8 @@ public sealed class EightBitAdamLauncher
         ObjectDisposedException.ThrowIf(accelerator.IsDisposed, accelerator);
         Check(options);
         Options = options;
-        _updater = (Updater<AdamRule>)options.Form.Load(accelerator);
+        _updater = Load(accelerator, options);
         _stateKernels = new StateKernels(accelerator);
-        if (_updater.Facts.Class != DeviceClass.Host && _updater.Facts.MaxGroup < BlockLength)
-        {
-            throw new NotSupportedException(
-                $"A block of {BlockLength} parameters needs a group of as many items, and {accelerator.Name} has "
-                + $"{_updater.Facts.MaxGroup}.");
-        }
     }
 
     /// <summary>Consecutive parameters that share a scale: 256.</summary>
@@ -127,23 +118,25 @@ public sealed class EightBitAdamLauncher
         long scales = ScaleCount(n);
         Require.Tensor(accelerator, n, p);
         Require.Tensor(accelerator, n, g);
-        TensorRange rangeM = TensorRange.Checked(accelerator, n, codesM, nameof(codesM));
-        TensorRange rangeV = TensorRange.Checked(accelerator, n, codesV, nameof(codesV));
+        Require.Tensor(accelerator, n, codesM);
+        Require.Tensor(accelerator, n, codesV);
         Require.Tensor(accelerator, scales, absmaxM);
         Require.Tensor(accelerator, scales, absmaxV);
         UpdateCall call = new()
         {
             P = p,
             G = g,
+            Moments = new() { CodesM = codesM, CodesV = codesV, ScalesM = absmaxM, ScalesV = absmaxV },
             GradientFactor = options.Maximize ? -1f : 1f,
             Step = step,
             RandomStep = (uint)step,
             Extras = extras,
         };
         UpdateLauncher.CheckExtras(accelerator, call, extras, []);
-        TensorRange.RequireApart(
+        Require.Apart(
         [
-            TensorRange.Of(p, nameof(p)), TensorRange.Of(g, nameof(g)), rangeM, rangeV,
+            TensorRange.Of(p, nameof(p)), TensorRange.Of(g, nameof(g)),
+            TensorRange.Of(codesM, nameof(codesM)), TensorRange.Of(codesV, nameof(codesV)),
             TensorRange.Of(absmaxM, nameof(absmaxM)), TensorRange.Of(absmaxV, nameof(absmaxV)),
             TensorRange.Of(extras.Average, "extras.Average"), TensorRange.Of(extras.Copy, "extras.Copy"),
             TensorRange.Of(extras.Control, "extras.Control"),
@@ -153,18 +146,7 @@ public sealed class EightBitAdamLauncher
             return;
         }
 
-        EightBitMoments moments = new() { CodesM = codesM, CodesV = codesV, ScalesM = absmaxM, ScalesV = absmaxV };
-        AdamRule rule = _updater.Fold(options, step);
-        bool isAligned = _updater.IsAligned(call) && rangeM.IsAligned(accelerator, 4) && rangeV.IsAligned(accelerator, 4);
-        LinearWalk chosen = walk ?? LinearPlan.WalkFor(_updater.Facts, isAligned);
-        if (chosen == LinearWalk.Host)
-        {
-            HostEightBitAdam.Step(call, moments, rule, _updater.Facts.Cores);
-        }
-        else
-        {
-            UpdateDispatch.Run(call, new Launch(this, stream, moments, rule, chosen));
-        }
+        _updater.Step(stream, call, options, walk ?? _updater.WalkFor(_updater.IsAligned(call), extras.StochasticRounding));
     }
 
     /// <summary>Enqueues the way from F32 to codes and scales, as a step does it at its end.</summary>
@@ -193,7 +175,7 @@ public sealed class EightBitAdamLauncher
             return;
         }
 
-        lock (_stateKernels)
+        lock (StateKernels.Gate)
         {
             for (long first = 0; first < absmax.Length; first += _updater.Facts.MaxGrid)
             {
@@ -229,7 +211,7 @@ public sealed class EightBitAdamLauncher
             return;
         }
 
-        lock (_stateKernels)
+        lock (StateKernels.Gate)
         {
             for (long first = 0; first < absmax.Length; first += _updater.Facts.MaxGrid)
             {
@@ -237,6 +219,16 @@ public sealed class EightBitAdamLauncher
                     stream, Grid(first, absmax.Length), codes, absmax, x, first);
             }
         }
+    }
+
+    internal static EightBitUpdater Load(Accelerator accelerator, AdamOptions options)
+    {
+        var updater = new EightBitUpdater(accelerator, (Updater<AdamRule>)options.Form.Load(accelerator));
+        return updater.Facts.Class == DeviceClass.Host || updater.Facts.MaxGroup >= BlockLength
+            ? updater
+            : throw new NotSupportedException(
+                $"A block of {BlockLength} parameters needs a group of as many items, and {accelerator.Name} has "
+                + $"{updater.Facts.MaxGroup}.");
     }
 
     private static void Check(AdamOptions options)
@@ -256,78 +248,23 @@ public sealed class EightBitAdamLauncher
         Require.Stream(accelerator, stream);
         Require.Defined(map);
         Require.Tensor(accelerator, x.Length, x);
-        TensorRange range = TensorRange.Checked(accelerator, x.Length, codes, nameof(codes));
+        Require.Tensor(accelerator, x.Length, codes);
         Require.Tensor(accelerator, ScaleCount(x.Length), absmax);
-        TensorRange.RequireApart(
-            [TensorRange.Of(x, nameof(x)), range, TensorRange.Of(absmax, nameof(absmax))]);
+        Require.Apart(
+        [
+            TensorRange.Of(x, nameof(x)), TensorRange.Of(codes, nameof(codes)),
+            TensorRange.Of(absmax, nameof(absmax)),
+        ]);
     }
 
     private KernelConfig Grid(long first, long blocks) =>
         ((int)Math.Min(blocks - first, _updater.Facts.MaxGrid), Update.BlockLength);
 
-    private Loaded<TParam, TGrad, TExtras> Load<TParam, TGrad, TExtras>()
-        where TParam : struct, IStorage
-        where TGrad : struct, IStorage
-        where TExtras : struct, IExtras =>
-        (Loaded<TParam, TGrad, TExtras>)_loaded.GetOrAdd(
-            typeof(Loaded<TParam, TGrad, TExtras>),
-            static (_, accelerator) => new Loaded<TParam, TGrad, TExtras>(accelerator),
-            _updater.Accelerator);
-
-    private readonly struct Launch(
-        EightBitAdamLauncher launcher, AcceleratorStream stream, EightBitMoments moments, AdamRule rule,
-        LinearWalk walk) : IUpdateLaunch
-    {
-        public void Run<TParam, TGrad, TExtras>(UpdateTensors<TParam, TGrad> t, TExtras extras)
-            where TParam : struct, IStorage
-            where TGrad : struct, IStorage
-            where TExtras : struct, IExtras
-        {
-            long whole = moments.CodesM.Length / Update.BlockLength;
-            long grid = launcher._updater.Facts.MaxGrid;
-            bool packets = walk == LinearWalk.Packets;
-            Loaded<TParam, TGrad, TExtras> kernels = launcher.Load<TParam, TGrad, TExtras>();
-            lock (kernels)
-            {
-                for (long first = 0; first < whole; first += grid)
-                {
-                    (packets ? kernels.Packets : kernels.Elements)(
-                        stream,
-                        ((int)Math.Min(whole - first, grid), packets ? Update.BlockLength / 4 : Update.BlockLength),
-                        t, extras, moments, rule, first);
-                }
-
-                if (moments.ScalesM.Length > whole)
-                {
-                    kernels.Tail(stream, (1, Update.BlockLength), t, extras, moments, rule, whole);
-                }
-            }
-        }
-    }
-
-    /// <summary>The steps of one combination of storages and extras; launches hold its lock, as in Updater.</summary>
-    private sealed class Loaded<TParam, TGrad, TExtras>(Accelerator accelerator)
-        where TParam : struct, IStorage
-        where TGrad : struct, IStorage
-        where TExtras : struct, IExtras
-    {
-        internal Action<AcceleratorStream, KernelConfig, UpdateTensors<TParam, TGrad>, TExtras, EightBitMoments,
-            AdamRule, long> Elements => field ??= Load(EightBitAdam.Step);
-
-        internal Action<AcceleratorStream, KernelConfig, UpdateTensors<TParam, TGrad>, TExtras, EightBitMoments,
-            AdamRule, long> Packets => field ??= Load(EightBitAdam.StepPackets);
-
-        internal Action<AcceleratorStream, KernelConfig, UpdateTensors<TParam, TGrad>, TExtras, EightBitMoments,
-            AdamRule, long> Tail => field ??= Load(EightBitAdam.StepTail);
-
-        private Action<AcceleratorStream, KernelConfig, UpdateTensors<TParam, TGrad>, TExtras, EightBitMoments,
-            AdamRule, long> Load(Action<UpdateTensors<TParam, TGrad>, TExtras, EightBitMoments, AdamRule, long> kernel) =>
-            accelerator.LoadKernel(kernel);
-    }
-
-    /// <summary>The kernels of whole state tensors; launches hold its lock.</summary>
+    /// <summary>The kernels of whole state tensors; launches hold the gate, as in Updater.</summary>
     private sealed class StateKernels(Accelerator accelerator)
     {
+        internal static readonly Lock Gate = new();
+
         internal Action<AcceleratorStream, KernelConfig, ArrayView<float>, ArrayView<byte>, ArrayView<float>, long>
             QuantizeSigned => field ??=
             accelerator.LoadKernel<ArrayView<float>, ArrayView<byte>, ArrayView<float>, long>(

@@ -16,7 +16,9 @@ public abstract record ElementwiseOptions : OptimizerOptions
 
     internal override OptimizerEngine CreateEngine(
         Accelerator accelerator, Arena arena, OptimizerSettings settings) =>
-        new ElementwiseEngine(accelerator, arena, this);
+        settings.StateStorage == StateStorage.EightBit
+            ? new EightBitEngine(accelerator, arena, (AdamOptions)this)
+            : new ElementwiseEngine(accelerator, arena, this);
 
     /// <summary>What a state tensor starts with.</summary>
     internal virtual float InitialState(int slot) => 0f;

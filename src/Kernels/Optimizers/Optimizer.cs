@@ -58,9 +58,9 @@ public sealed class Optimizer : IDisposable
         options.Validate(nameof(options));
         _session = session;
         _settings = settings ?? new OptimizerSettings();
-        OptimizerSettings.Validate(_settings);
+        OptimizerSettings.Validate(_settings, options);
         Options = options;
-        _arena = new Arena(parameters);
+        _arena = new Arena(parameters, _settings.StateStorage);
         _steps = new int[parameters.Count];
         Accelerator accelerator = session.Accelerator;
         ParameterTensors.CheckBorrowed(accelerator, parameters, _settings);
@@ -226,22 +226,37 @@ public sealed class Optimizer : IDisposable
     /// <param name="name">The parameter's name.</param>
     /// <param name="state">Its name, such as <c>exp_avg</c>.</param>
     /// <returns>Its view, F32; mostly [n].</returns>
-    /// <exception cref="ArgumentException">There is no such parameter or state.</exception>
+    /// <exception cref="ArgumentException">
+    /// There is no such parameter or state, or the state is kept in 8 bits (its scales, <c>exp_avg.absmax</c>, are F32).
+    /// </exception>
     public TensorView State(string name, string state)
     {
         int i = Index(name);
-        IReadOnlyList<StateTensor> tensors = [.. _engine.StateOf(i), .. _engine.SharedState];
-        foreach (StateTensor tensor in tensors)
-        {
-            if (string.Equals(tensor.State, state, StringComparison.Ordinal))
-            {
-                return tensor.View;
-            }
-        }
+        StateTensor tensor = Find(i, state);
+        return tensor.Codes.IsValid
+            ? throw new ArgumentException(
+                $"The state '{state}' is kept as 8-bit codes: {nameof(DownloadState)} reads it.", nameof(state))
+            : tensor.View;
+    }
 
-        throw new ArgumentException(
-            $"There is no state '{state}'; there is [{string.Join(", ", tensors.Select(t => t.State))}].",
-            nameof(state));
+    /// <summary>Reads a state tensor of a parameter, decoded where it is kept in 8 bits. Waits for the work before.</summary>
+    /// <param name="name">The parameter's name.</param>
+    /// <param name="state">Its name, such as <c>exp_avg</c>.</param>
+    /// <param name="values">As many as the state has, written.</param>
+    /// <exception cref="ArgumentException">There is no such parameter or state, or the length does not fit.</exception>
+    public void DownloadState(string name, string state, Span<float> values)
+    {
+        StateTensor tensor = Find(Index(name), state);
+        if (tensor.Codes.IsValid)
+        {
+            Require.Length(tensor.Codes.Length, values.Length, nameof(values));
+            TensorCopy.Download(_session.Stream, tensor.Codes, tensor.CodeScales, tensor.Map, values);
+        }
+        else
+        {
+            Require.Length(tensor.View.Length, values.Length, nameof(values));
+            TensorCopy.Download(_session.Stream, tensor.View, values);
+        }
     }
 
     /// <summary>Steps this parameter has taken; it takes none while it is frozen.</summary>
@@ -358,6 +373,22 @@ public sealed class Optimizer : IDisposable
         _engine.Dispose();
         _guard?.Dispose();
         _tensors.Dispose();
+    }
+
+    private StateTensor Find(int parameter, string state)
+    {
+        IReadOnlyList<StateTensor> tensors = [.. _engine.StateOf(parameter), .. _engine.SharedState];
+        foreach (StateTensor tensor in tensors)
+        {
+            if (string.Equals(tensor.State, state, StringComparison.Ordinal))
+            {
+                return tensor;
+            }
+        }
+
+        throw new ArgumentException(
+            $"There is no state '{state}'; there is [{string.Join(", ", tensors.Select(t => t.State))}].",
+            nameof(state));
     }
 
     private int Index(string name)

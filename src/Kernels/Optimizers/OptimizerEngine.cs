@@ -1,12 +1,26 @@
+using ILGPU;
 using ILGPU.Runtime;
 
 namespace Kernels.Optimizers;
 
 /// <summary>A state tensor of one parameter, or of the optimizer as a whole.</summary>
 /// <param name="State">Its name, such as <c>exp_avg</c>.</param>
-/// <param name="View">Where it lies, F32.</param>
+/// <param name="View">Where it lies, F32; empty where it is kept as codes.</param>
 /// <param name="Shape">Its shape.</param>
-internal readonly record struct StateTensor(string State, TensorView View, long[] Shape);
+internal readonly record struct StateTensor(string State, TensorView View, long[] Shape)
+{
+    /// <summary>What follows the name of a state in the name of its scales.</summary>
+    internal const string Scales = ".absmax";
+
+    /// <summary>8-bit codes; invalid where the state is F32.</summary>
+    internal ArrayView<byte> Codes { get; init; }
+
+    /// <summary>The scales of the codes.</summary>
+    internal TensorView CodeScales { get; init; }
+
+    /// <summary>What the codes stand for.</summary>
+    internal EightBitMap Map { get; init; }
+}
 
 /// <summary>What an optimizer does with its arena: the state it keeps there and the launches of a step.</summary>
 internal abstract class OptimizerEngine : IDisposable

@@ -7,7 +7,8 @@ namespace Kernels.Optimizers;
 /// <summary>
 /// An optimizer's tensors as a safetensors file: each parameter under its name, its state under
 /// <c>name.exp_avg</c> and so on with PyTorch's names, its count as <c>name.step</c>, its average as
-/// <c>name.average</c>.
+/// <c>name.average</c>. A state in 8 bits is a tensor of codes (U8) under its name, with F32 scales of 256 elements each
+/// as <c>name.exp_avg.absmax</c>.
 /// </summary>
 internal static class OptimizerFile
 {
@@ -15,7 +16,11 @@ internal static class OptimizerFile
     private const int Piece = 1 << 20;
 
     /// <summary>One tensor of the file and where it lies.</summary>
-    internal readonly record struct Entry(SafeTensorInfo Info, TensorView View, int Parameter);
+    internal readonly record struct Entry(SafeTensorInfo Info, TensorView View, int Parameter)
+    {
+        /// <summary>Where the codes lie, instead of the view.</summary>
+        internal ArrayView<byte> Codes { get; init; }
+    }
 
     internal static void Save(
         Stream stream, AcceleratorStream queue, IReadOnlyList<Entry> entries, ReadOnlySpan<int> steps,
@@ -31,10 +36,13 @@ internal static class OptimizerFile
                     writer.Write<long>(entry.Info.Name, [steps[entry.Parameter]]);
                     break;
                 case SafeTensorType.F32:
-                    Write<float>(writer, queue, entry);
+                    Write(writer, queue, entry.Info.Name, entry.View.As<float>());
+                    break;
+                case SafeTensorType.U8:
+                    Write(writer, queue, entry.Info.Name, entry.Codes);
                     break;
                 default:
-                    Write<ushort>(writer, queue, entry);
+                    Write(writer, queue, entry.Info.Name, entry.View.As<ushort>());
                     break;
             }
         }
@@ -103,10 +111,13 @@ internal static class OptimizerFile
                     steps[entry.Parameter] = (int)step[0];
                     break;
                 case SafeTensorType.F32:
-                    Read<float>(file, queue, entry);
+                    Read(file, queue, entry.Info.Name, entry.View.As<float>());
+                    break;
+                case SafeTensorType.U8:
+                    Read(file, queue, entry.Info.Name, entry.Codes);
                     break;
                 default:
-                    Read<ushort>(file, queue, entry);
+                    Read(file, queue, entry.Info.Name, entry.View.As<ushort>());
                     break;
             }
         }
@@ -129,27 +140,27 @@ internal static class OptimizerFile
 
     private static bool IsIdentity(string key) => key is "format" or "optimizer";
 
-    private static void Write<T>(SafeTensorsWriter writer, AcceleratorStream queue, Entry entry)
+    private static void Write<T>(SafeTensorsWriter writer, AcceleratorStream queue, string name, ArrayView<T> view)
         where T : unmanaged
     {
-        var piece = new T[Math.Min(Piece, entry.View.Length)];
-        for (long first = 0; first < entry.View.Length; first += Piece)
+        var piece = new T[Math.Min(Piece, view.Length)];
+        for (long first = 0; first < view.Length; first += Piece)
         {
-            Span<T> part = piece.AsSpan(0, (int)Math.Min(Piece, entry.View.Length - first));
-            entry.View.Slice(first, part.Length).As<T>().CopyToCPU(queue, part);
-            writer.Write<T>(entry.Info.Name, part);
+            Span<T> part = piece.AsSpan(0, (int)Math.Min(Piece, view.Length - first));
+            view.SubView(first, part.Length).CopyToCPU(queue, part);
+            writer.Write<T>(name, part);
         }
     }
 
-    private static void Read<T>(SafeTensorsFile file, AcceleratorStream queue, Entry entry)
+    private static void Read<T>(SafeTensorsFile file, AcceleratorStream queue, string name, ArrayView<T> view)
         where T : unmanaged
     {
-        var piece = new T[Math.Min(Piece, entry.View.Length)];
-        for (long first = 0; first < entry.View.Length; first += Piece)
+        var piece = new T[Math.Min(Piece, view.Length)];
+        for (long first = 0; first < view.Length; first += Piece)
         {
-            Span<T> part = piece.AsSpan(0, (int)Math.Min(Piece, entry.View.Length - first));
-            file.Read(entry.Info.Name, part, first);
-            entry.View.Slice(first, part.Length).As<T>().CopyFromCPU<T, ArrayView<T>>(queue, part);
+            Span<T> part = piece.AsSpan(0, (int)Math.Min(Piece, view.Length - first));
+            file.Read(name, part, first);
+            view.SubView(first, part.Length).CopyFromCPU<T, ArrayView<T>>(queue, part);
         }
     }
 }

@@ -15,6 +15,20 @@ public enum WeightAveraging
     Stochastic,
 }
 
+/// <summary>How the state of an optimizer is kept.</summary>
+public enum StateStorage
+{
+    /// <summary>In F32.</summary>
+    F32,
+
+    /// <summary>
+    /// In 8 bits with a scale for each 256 of a parameter's elements (Dettmers et al. 2021, arXiv:2110.02861): 2.03
+    /// bytes a parameter instead of 8. For Adam and AdamW without AMSGrad; parameters of less than 4,096 elements keep
+    /// their state in F32, as in bitsandbytes.
+    /// </summary>
+    EightBit,
+}
+
 /// <summary>How an optimizer keeps its tensors and what it does in the same pass.</summary>
 public sealed record OptimizerSettings
 {
@@ -23,6 +37,9 @@ public sealed record OptimizerSettings
 
     /// <summary>How the gradients are kept.</summary>
     public Storage Gradients { get; init; } = Storage.F32;
+
+    /// <summary>How the state of the optimizer is kept.</summary>
+    public StateStorage StateStorage { get; init; }
 
     /// <summary>
     /// Keeps an F32 master of the parameters; the parameters in <see cref="Parameters"/> (F16 or BF16) are then a copy
@@ -54,11 +71,19 @@ public sealed record OptimizerSettings
     /// </summary>
     public LossScalerOptions? LossScaling { get; init; }
 
-    internal static void Validate(OptimizerSettings settings)
+    internal static void Validate(OptimizerSettings settings, OptimizerOptions options)
     {
         Require.Defined(settings.Parameters);
         Require.Defined(settings.Gradients);
         Require.Defined(settings.Averaging);
+        Require.Defined(settings.StateStorage);
+        if (settings.StateStorage == StateStorage.EightBit && options is not AdamOptions { AmsGrad: false })
+        {
+            throw new ArgumentException(
+                $"StateStorage.EightBit is for Adam and AdamW without AMSGrad, and the options are {options}.",
+                nameof(settings));
+        }
+
         Require.InRange(settings.AverageDecay, 0, 1);
         if (settings.MaxGradientNorm is { } norm)
         {

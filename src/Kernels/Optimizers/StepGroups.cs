@@ -1,6 +1,5 @@
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Optimizers;
-using Kernels.Launching;
 
 namespace Kernels.Optimizers;
 
@@ -15,11 +14,20 @@ internal sealed class StepGroups : IDisposable
     private readonly ElementwiseOptions[] _options; // of each group
     private readonly int[] _groupSteps;
     private readonly int[] _groupOf;                // of each parameter; -1 is frozen
+    private readonly long _origin;
     private readonly UpdateTable? _table;           // null: the whole arena is one group
 
+    /// <param name="updater">The algorithm.</param>
+    /// <param name="arena">Where the parameters lie.</param>
+    /// <param name="options">Of each parameter.</param>
+    /// <param name="frozen">Which parameters stay.</param>
+    /// <param name="steps">Steps each has taken.</param>
+    /// <param name="origin">Elements of the arena before the tensors of a step.</param>
     internal StepGroups(
-        Updater updater, Arena arena, ElementwiseOptions[] options, ReadOnlySpan<bool> frozen, ReadOnlySpan<int> steps)
+        Updater updater, Arena arena, ElementwiseOptions[] options, ReadOnlySpan<bool> frozen, ReadOnlySpan<int> steps,
+        long origin = 0)
     {
+        _origin = origin;
         _updater = updater;
         _arena = arena;
         var groups = new Dictionary<(ElementwiseOptions Options, int Step), int>();
@@ -83,7 +91,7 @@ internal sealed class StepGroups : IDisposable
             return;
         }
 
-        _table.Step(stream, call, _options, _groupSteps, LinearPlan.WalkFor(_updater.Facts, aligned: true));
+        _table.Step(stream, call, _options, _groupSteps, _updater.WalkFor(aligned: true, call.Extras.StochasticRounding));
         StepBorrowed(stream, call);
     }
 
@@ -115,11 +123,23 @@ internal sealed class StepGroups : IDisposable
                 continue;
             }
 
-            UpdateCall part = _arena.CallOf(call, i);
+            long first = _arena.Firsts[i] - _origin;
+            UpdateCall part = _arena.CallOf(call, i, _origin);
+            part.Moments = Part(call.Moments, first, parameter.Length);
             part.Step = _groupSteps[_groupOf[i]];
             _updater.Step(stream, part, _options[_groupOf[i]]);
         }
     }
+
+    private static EightBitMoments Part(EightBitMoments all, long first, long length) => !all.CodesM.IsValid
+        ? default
+        : new EightBitMoments
+        {
+            CodesM = all.CodesM.SubView(first, length),
+            CodesV = all.CodesV.SubView(first, length),
+            ScalesM = all.ScalesM.SubView(first / Update.BlockLength, Arena.Blocks(length)),
+            ScalesV = all.ScalesV.SubView(first / Update.BlockLength, Arena.Blocks(length)),
+        };
 
     private Chunk[] Chunks()
     {
@@ -131,7 +151,7 @@ internal sealed class StepGroups : IDisposable
                 continue;
             }
 
-            long block = _arena.Firsts[i] / Update.BlockLength;
+            long block = (_arena.Firsts[i] - _origin) / Update.BlockLength;
             for (long b = 0; b < Arena.Blocks(_arena.Parameters[i].Length); b++)
             {
                 chunks.Add(new Chunk { Block = (int)(block + b), Rule = _groupOf[i] });

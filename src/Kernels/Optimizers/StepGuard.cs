@@ -86,8 +86,9 @@ internal sealed class StepGuard : IDisposable
         int count = 0;
         long begin = 0;
         long end = 0;
-        for (int i = 0; i < frozen.Length; i++)
+        for (int k = 0; k < frozen.Length; k++)
         {
+            int i = _arena.Order[k];
             Parameter parameter = _arena.Parameters[i];
             if (frozen[i] || parameter.Length == 0)
             {

@@ -1,4 +1,7 @@
+using ILGPU;
 using ILGPU.Runtime;
+using Kernels.DeviceCode.Common;
+using Kernels.DeviceCode.Optimizers;
 using Kernels.DeviceCode.Storage;
 
 namespace Kernels.Optimizers;
@@ -32,6 +35,28 @@ internal static class TensorCopy
             }
 
             destination.Slice(first, count).As<ushort>().CopyFromCPU(stream, raw.AsSpan(0, count));
+        }
+    }
+
+    /// <summary>Decodes 8-bit codes on the host.</summary>
+    internal static void Download(
+        AcceleratorStream stream, ArrayView<byte> codes, TensorView scales, EightBitMap map, Span<float> destination)
+    {
+        var scale = new float[scales.Length];
+        Download(stream, scales, scale);
+        var raw = new byte[Math.Min(destination.Length, Piece)];
+        for (int first = 0; first < destination.Length; first += Piece)
+        {
+            int count = Math.Min(Piece, destination.Length - first);
+            codes.SubView(first, count).CopyToCPU(stream, raw.AsSpan(0, count));
+            for (int i = 0; i < count; i++)
+            {
+                Lane code = Lane.Of(raw[i]);
+                Lane number = map == EightBitMap.WithSign
+                    ? DynamicMap.DecodeSigned(code)
+                    : DynamicMap.DecodeUnsigned(code);
+                destination[first + i] = number.Value * scale[(first + i) / Update.BlockLength];
+            }
         }
     }
 

@@ -45,6 +45,7 @@ internal struct UpdateCall
     internal ArrayView<float> A;
     internal ArrayView<float> B;
     internal ArrayView<float> C;
+    internal EightBitMoments Moments;
     internal float GradientFactor;
     internal int Step;
     internal uint RandomStep;

@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Runtime.InteropServices;
 using ILGPU;
 using ILGPU.Runtime;
 using ILGPU.Runtime.OpenCL;
@@ -19,7 +18,11 @@ internal abstract class Updater(Accelerator accelerator)
 
     /// <summary>One step with one set of options for all elements.</summary>
     internal void Step(AcceleratorStream stream, in UpdateCall call, ElementwiseOptions options) =>
-        Step(stream, call, options, LinearPlan.WalkFor(Facts, IsAligned(call)));
+        Step(stream, call, options, WalkFor(IsAligned(call), call.Extras.StochasticRounding));
+
+    /// <summary>The walk for tensors that are aligned or not, and rounded stochastically or not.</summary>
+    internal virtual LinearWalk WalkFor(bool aligned, bool stochastic) =>
+        stochastic && Facts.Class == DeviceClass.OpenClCpu ? LinearWalk.Serial : LinearPlan.WalkFor(Facts, aligned);
 
     /// <summary>One step in a given walk.</summary>
     internal abstract void Step(
@@ -29,7 +32,7 @@ internal abstract class Updater(Accelerator accelerator)
     internal abstract UpdateTable CreateTable(Chunk[] chunks, int rules);
 
     /// <summary>Whether all tensors allow accesses of four elements.</summary>
-    internal bool IsAligned(in UpdateCall call) =>
+    internal virtual bool IsAligned(in UpdateCall call) =>
         IsAligned(call.P) && IsAligned(call.G) && IsAligned(call.A) && IsAligned(call.B) && IsAligned(call.C)
         && IsAligned(call.Extras.Average) && IsAligned(call.Extras.Copy);
 
@@ -98,8 +101,15 @@ internal sealed class Updater<TRule>(Accelerator accelerator, Func<ElementwiseOp
             where TExtras : struct, IExtras
         {
             Loaded<TParam, TGrad, TExtras> kernels = updater.Load<TParam, TGrad, TExtras>();
-            lock (kernels)
+            lock (Loaded<TParam, TGrad, TExtras>.Gate)
             {
+                if (walk == LinearWalk.Serial)
+                {
+                    long strips = (length + Update.StripLength - 1) / Update.StripLength;
+                    kernels.Strips(stream, ((int)strips, 1), t, extras, rule, length);
+                    return;
+                }
+
                 LinearPlan plan = LinearPlan.For(updater.Facts, length, walk);
                 while (plan.TryNext(out LinearLaunch launch))
                 {
@@ -122,8 +132,16 @@ internal sealed class Updater<TRule>(Accelerator accelerator, Func<ElementwiseOp
             bool packets = walk == LinearWalk.Packets;
             int size = packets ? Update.BlockLength / 4 : Update.BlockLength;
             Loaded<TParam, TGrad, TExtras> kernels = updater.Load<TParam, TGrad, TExtras>();
-            lock (kernels)
+            lock (Loaded<TParam, TGrad, TExtras>.Gate)
             {
+                if (walk == LinearWalk.Serial)
+                {
+                    const int Each = Update.StripLength / Update.BlockLength;
+                    kernels.BlockStrips(
+                        stream, ((int)((chunks.Length + Each - 1) / Each), 1), t, extras, rules, chunks, Each);
+                    return;
+                }
+
                 (packets ? kernels.BlockPackets : kernels.BlockElements)(
                     stream, ((int)chunks.Length, size), t, extras, rules, chunks);
             }
@@ -131,14 +149,17 @@ internal sealed class Updater<TRule>(Accelerator accelerator, Func<ElementwiseOp
     }
 
     /// <summary>
-    /// The kernels of one combination of storages and extras, each compiled at its first launch. Launches hold its
-    /// lock: ILGPU sets an OpenCL kernel's arguments on the shared kernel, and two threads must not do so at once.
+    /// The kernels of one combination of storages and extras, each compiled at its first launch. Launches hold the
+    /// gate: ILGPU sets an OpenCL kernel's arguments on the kernel, which it shares among all who load it, and two
+    /// threads must not do so at once. So the gate is one for all updaters.
     /// </summary>
     private sealed class Loaded<TParam, TGrad, TExtras>(Accelerator accelerator)
         where TParam : struct, IStorage
         where TGrad : struct, IStorage
         where TExtras : struct, IExtras
     {
+        internal static readonly Lock Gate = new();
+
         internal Action<AcceleratorStream, KernelConfig, UpdateTensors<TParam, TGrad>, TExtras, TRule, long> Elements =>
             field ??= accelerator.LoadKernel<UpdateTensors<TParam, TGrad>, TExtras, TRule, long>(
                 Update.Elements<TRule, TParam, TGrad, TExtras>);
@@ -156,6 +177,15 @@ internal sealed class Updater<TRule>(Accelerator accelerator, Func<ElementwiseOp
             ArrayView<Chunk>> BlockPackets =>
             field ??= accelerator.LoadKernel<UpdateTensors<TParam, TGrad>, TExtras, ArrayView<TRule>, ArrayView<Chunk>>(
                 Update.BlockPackets<TRule, TParam, TGrad, TExtras>);
+
+        internal Action<AcceleratorStream, KernelConfig, UpdateTensors<TParam, TGrad>, TExtras, TRule, long> Strips =>
+            field ??= accelerator.LoadKernel<UpdateTensors<TParam, TGrad>, TExtras, TRule, long>(
+                Update.Strips<TRule, TParam, TGrad, TExtras>);
+
+        internal Action<AcceleratorStream, KernelConfig, UpdateTensors<TParam, TGrad>, TExtras, ArrayView<TRule>,
+            ArrayView<Chunk>, int> BlockStrips =>
+            field ??= accelerator.LoadKernel<UpdateTensors<TParam, TGrad>, TExtras, ArrayView<TRule>, ArrayView<Chunk>, int>(
+                Update.BlockStrips<TRule, TParam, TGrad, TExtras>);
     }
 
     /// <summary>Rules and chunks of an arena, on the host and on the device.</summary>
@@ -164,22 +194,18 @@ internal sealed class Updater<TRule>(Accelerator accelerator, Func<ElementwiseOp
         private readonly Updater<TRule> _updater;
         private readonly Chunk[] _chunks;
         private readonly TRule[] _rules;
-        private readonly TRule[] _known; // what the device has, once it has any
-        private bool _isKnown;
-        private Action<AcceleratorStream, KernelConfig, ArrayView<TRule>, int, int, RuleSet<TRule>>? _setRules;
         private readonly MemoryBuffer1D<Chunk, Stride1D.Dense>? _deviceChunks;
-        private readonly MemoryBuffer1D<TRule, Stride1D.Dense>? _deviceRules;
+        private readonly RuleMemory<TRule>? _deviceRules;
 
         internal Table(Updater<TRule> updater, Chunk[] chunks, int rules)
         {
             _updater = updater;
             _chunks = chunks;
             _rules = new TRule[rules];
-            _known = new TRule[rules];
             if (chunks.Length > 0)
             {
                 _deviceChunks = updater.Accelerator.Allocate1D(chunks);
-                _deviceRules = updater.Accelerator.Allocate1D<TRule>(rules);
+                _deviceRules = new RuleMemory<TRule>(updater.Accelerator, rules);
             }
         }
 
@@ -203,36 +229,8 @@ internal sealed class Updater<TRule>(Accelerator accelerator, Func<ElementwiseOp
                 return;
             }
 
-            SetRules(stream, _deviceRules!.View);
+            _deviceRules!.Upload(stream, _rules);
             UpdateDispatch.Run(call, new BlockLaunch(_updater, stream, _deviceRules.View, _deviceChunks!.View, walk));
-        }
-
-        // Only what has changed, behind the steps that are enqueued and without waiting for them.
-        private void SetRules(AcceleratorStream stream, ArrayView<TRule> rules)
-        {
-            for (int first = 0; first < _rules.Length; first += 4)
-            {
-                int count = Math.Min(4, _rules.Length - first);
-                if (_isKnown && MemoryMarshal.AsBytes(_rules.AsSpan(first, count)).SequenceEqual(
-                    MemoryMarshal.AsBytes(_known.AsSpan(first, count))))
-                {
-                    continue;
-                }
-
-                _setRules ??= _updater.Accelerator.LoadKernel<ArrayView<TRule>, int, int, RuleSet<TRule>>(
-                    Update.SetRules);
-                var set = new RuleSet<TRule>
-                {
-                    First = _rules[first],
-                    Second = _rules[Math.Min(first + 1, first + count - 1)],
-                    Third = _rules[Math.Min(first + 2, first + count - 1)],
-                    Fourth = _rules[Math.Min(first + 3, first + count - 1)],
-                };
-                _setRules(stream, new KernelConfig(1, 1), rules, first, count, set);
-                _rules.AsSpan(first, count).CopyTo(_known.AsSpan(first));
-            }
-
-            _isKnown = true;
         }
 
         public override void Dispose()

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Runtime.CompilerServices;
+using ILGPU;
 using ILGPU.Runtime;
 using ILGPU.Runtime.OpenCL;
 
@@ -85,12 +86,50 @@ internal static class Require
         [CallerArgumentExpression(nameof(view))] string? name = null)
     {
         Length(length, view.Length, name);
-        if (view.Length == 0)
+        Memory(accelerator, view.Length, view.Buffer, view.Index, name);
+    }
+
+    /// <summary>As <see cref="Tensor(Accelerator, long, TensorView, string?)"/>, for bytes.</summary>
+    internal static void Tensor(
+        Accelerator accelerator, long length, ArrayView<byte> view,
+        [CallerArgumentExpression(nameof(view))] string? name = null)
+    {
+        Length(length, view.Length, name);
+        Memory(accelerator, view.Length, TensorView.BufferOf(view), TensorView.IndexOf(view), name);
+    }
+
+    /// <summary>Two tensors of one call share no byte.</summary>
+    internal static void Apart(TensorView first, TensorView second, string firstName, string secondName) =>
+        Apart([TensorRange.Of(first, firstName), TensorRange.Of(second, secondName)]);
+
+    /// <summary>No two of the ranges share a byte.</summary>
+    internal static void Apart(ReadOnlySpan<TensorRange> ranges)
+    {
+        for (int second = 1; second < ranges.Length; second++)
+        {
+            for (int first = 0; first < second; first++)
+            {
+                TensorRange a = ranges[first];
+                TensorRange b = ranges[second];
+                if (a.Overlaps(b))
+                {
+                    throw new ArgumentException(
+                        $"{a.Name} and {b.Name} must not overlap; both use bytes {Text(Math.Max(a.Begin, b.Begin))} "
+                        + "on of the same buffer.",
+                        b.Name);
+                }
+            }
+        }
+    }
+
+    private static void Memory(Accelerator accelerator, long length, MemoryBuffer? buffer, long index, string? name)
+    {
+        if (length == 0)
         {
             return;
         }
 
-        if (view.Buffer is not { } buffer)
+        if (buffer is null)
         {
             throw new ArgumentException("The view has no buffer.", name);
         }
@@ -103,32 +142,12 @@ internal static class Require
         }
 
         // A view's start travels as a 32-bit element offset on OpenCL.
-        if (accelerator is CLAccelerator && view.Index > int.MaxValue)
+        if (accelerator is CLAccelerator && index > int.MaxValue)
         {
             throw new ArgumentException(
                 $"On OpenCL a view must start at most {Text(int.MaxValue)} elements into its buffer, and starts at "
-                + $"{Text(view.Index)}.",
+                + $"{Text(index)}.",
                 name);
-        }
-    }
-
-    /// <summary>Two tensors of one call share no byte.</summary>
-    internal static void Apart(TensorView first, TensorView second, string firstName, string secondName)
-    {
-        if (first.Length == 0 || second.Length == 0 || !ReferenceEquals(first.Buffer, second.Buffer))
-        {
-            return;
-        }
-
-        long firstBegin = first.Index * first.ElementBytes;
-        long secondBegin = second.Index * second.ElementBytes;
-        if (firstBegin < secondBegin + second.Length * second.ElementBytes
-            && secondBegin < firstBegin + first.Length * first.ElementBytes)
-        {
-            throw new ArgumentException(
-                $"{firstName} and {secondName} must not overlap; both use bytes {Text(Math.Max(firstBegin, secondBegin))} "
-                + "on of the same buffer.",
-                secondName);
         }
     }
 

@@ -19,6 +19,7 @@ public sealed class AdaGradNormProperties
     [InlineData(1, 0, false, false)]
     [InlineData(33, 0.3, false, false)]
     [InlineData(257, 0.3, true, true)]
+    [InlineData(16_388, 0.3, false, true)] // a whole tile, which GPUs read in packets, and a packet beside it
     [InlineData(4097, 0, false, true)]
     [InlineData(20011, 0.1, false, false)]
     public void Matches_the_reference_in_every_walk(int n, double decay, bool decoupled, bool maximize)
@@ -38,7 +39,7 @@ public sealed class AdaGradNormProperties
             ReductionDepth = ReductionPlan.Depth(n),
         };
         float[][]? bits = null;
-        foreach ((Accelerator accelerator, DeviceFacts facts) in ReductionDevice.Walks(tiny: n < 5000))
+        foreach ((Accelerator accelerator, DeviceFacts facts) in ReductionDevice.Walks(tiny: n < 17_000))
         {
             AdaGradNorm kernel = Loaded(accelerator, facts);
             using var p = new GuardedTensor(accelerator, first);

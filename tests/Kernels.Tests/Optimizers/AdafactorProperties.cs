@@ -56,6 +56,15 @@ public sealed class AdafactorProperties
         }
     }
 
+    [Fact]
+    public void The_decay_is_by_the_whole_rate_even_where_the_step_is_capped()
+    {
+        // From the second step on the step is at most 1 / sqrt(t), and the rate is not.
+        var options = new AdafactorOptions { LearningRate = 0.95, WeightDecay = 0.5 };
+        Check((33, 31), 33 * 31, options);
+        Check(null, 257, options);
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]

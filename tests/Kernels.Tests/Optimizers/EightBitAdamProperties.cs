@@ -153,6 +153,8 @@ public sealed class GuardedBytes : IDisposable
 [Properties(Arbitrary = [typeof(EightBitCases)], QuietOnSuccess = true)]
 public sealed class EightBitAdamProperties
 {
+    private static readonly LinearWalk[] s_deviceWalks = [LinearWalk.Elements, LinearWalk.Packets];
+
     [Property(MaxTest = 100)]
     public void Matches_the_reference(EightBitCase c)
     {
@@ -169,6 +171,7 @@ public sealed class EightBitAdamProperties
             EightBitResult elements = Run(TestDevices.Warp(warp), c, data, LinearWalk.Elements);
             CompareWithReference(c, data, elements);
             Run(TestDevices.Warp(warp), c, data, LinearWalk.Host).ShouldEqual(elements);
+            Run(TestDevices.Warp(warp), c, data, LinearWalk.Serial).ShouldEqual(elements);
             if (c.Shift == 0)
             {
                 Run(TestDevices.Warp(warp), c, data, LinearWalk.Packets).ShouldEqual(elements);
@@ -211,12 +214,92 @@ public sealed class EightBitAdamProperties
         EightBitResult before = new(data.P, data.CodesM, data.CodesV, Bits(data.ScalesM), Bits(data.ScalesV));
         Run(accelerator, c, data, walk: null, control: [float.NaN, 1f]).ShouldEqual(before);
         EightBitResult half = Run(accelerator, c, data, walk: null, control: [0.5f, 0f]);
+        uint[] whole = [.. data.G];
         for (int i = 0; i < data.G.Length; i++)
         {
             data.G[i] = BitConverter.SingleToUInt32Bits(BitConverter.UInt32BitsToSingle(data.G[i]) * 0.5f);
         }
 
         Run(accelerator, c, data, walk: null).ShouldEqual(half);
+
+        // The walks of devices, where a group is long to simulate.
+        if (c.Length is 0 or > 257)
+        {
+            return;
+        }
+
+        foreach (LinearWalk walk in c.Shift == 0 ? s_deviceWalks : s_deviceWalks[..1])
+        {
+            half = Run(TestDevices.Warp(32), c, data, walk);
+            uint[] halved = [.. data.G];
+            whole.CopyTo(data.G, 0);
+            Run(TestDevices.Warp(32), c, data, walk, control: [float.NaN, 1f]).ShouldEqual(before);
+            Run(TestDevices.Warp(32), c, data, walk, control: [0.5f, 0f]).ShouldEqual(half);
+            halved.CopyTo(data.G, 0);
+        }
+    }
+
+    [Property(MaxTest = 25)]
+    public void Average_and_copy_follow_the_parameter_and_change_nothing_else(EightBitCase c)
+    {
+        c = c with { P = Storage.F32 };
+        var data = new EightBitData(c);
+        Accelerator accelerator = TestDevices.Session.Accelerator;
+        EightBitResult plain = Run(accelerator, c, data, walk: null);
+        float[] old = new Draw(c.Seed ^ 1).Floats(c.Length);
+        foreach ((Storage storage, bool stochastic) in new[]
+            {
+                (Storage.F16, false), (Storage.BF16, false), (Storage.BF16, true),
+            })
+        {
+            using var average = new GuardedTensor(accelerator, old, c.Shift);
+            using var copy = new GuardedTensor(accelerator, storage, new uint[c.Length], c.Shift);
+            var extras = new UpdateExtras
+            {
+                Average = average.Floats,
+                AverageRate = 0.25,
+                Copy = copy.View,
+                StochasticRounding = stochastic,
+                Seed = 77,
+                FirstElement = 12,
+            };
+            Run(accelerator, c, data, walk: null, extras: extras).ShouldEqual(plain);
+            float[] averages = average.Values();
+            uint[] copies = copy.Bits();
+            for (int i = 0; i < c.Length; i++)
+            {
+                float p = BitConverter.UInt32BitsToSingle(plain.P[i]);
+                Bounded wanted = AveragingReference.Exponential(old[i], p, 0.75);
+                Assert.True(wanted.Admits(averages[i]), $"{c}: average[{i}] must be {wanted}, and is {averages[i]:R}.");
+                Assert.Equal(
+                    stochastic
+                        ? NarrowingReference.ToBFloat16(p, PhiloxReference.RoundingBits((ulong)i + 12, (uint)c.Step, 77))
+                        : StepData.Encode([p], storage)[0],
+                    copies[i]);
+            }
+        }
+    }
+
+    [Property(MaxTest = 25)]
+    public void Stochastic_rounding_rounds_what_the_step_in_F32_gives(EightBitCase c)
+    {
+        c = c with { P = Storage.BF16 };
+        var data = new EightBitData(c);
+        Accelerator accelerator = TestDevices.Session.Accelerator;
+        var extras = new UpdateExtras { StochasticRounding = true, Seed = 3 };
+        EightBitResult rounded = Run(accelerator, c, data, walk: null, extras: extras);
+        for (int i = 0; i < c.Length; i++)
+        {
+            data.P[i] <<= 16;
+        }
+
+        EightBitResult exact = Run(accelerator, c with { P = Storage.F32 }, data, walk: null);
+        uint[] wanted =
+        [
+            .. exact.P.Select((bits, i) => (uint)NarrowingReference.ToBFloat16(
+                BitConverter.UInt32BitsToSingle(bits), PhiloxReference.RoundingBits((ulong)i, (uint)c.Step, 3))),
+        ];
+        rounded.ShouldEqual(exact with { P = wanted });
     }
 
     [Theory]
@@ -265,6 +348,43 @@ public sealed class EightBitAdamProperties
         }
     }
 
+    /// <summary>A state that is not finite, as of a caller's own making, is taken back to zeros.</summary>
+    [Theory]
+    [InlineData(float.PositiveInfinity, 1f)]
+    [InlineData(float.NaN, 1f)]
+    [InlineData(1f, float.PositiveInfinity)]
+    [InlineData(1f, float.NaN)]
+    public void A_scale_that_is_not_finite_costs_its_block_and_no_other(float scaleM, float scaleV)
+    {
+        var c = new EightBitCase(512, 0, 3, Storage.F32, Storage.F32, 31);
+        var data = new EightBitData(c);
+        AdamOptions options = new() { LearningRate = 1e-3, Beta1 = 0.9, Beta2 = 0.99 };
+        for (int i = 0; i < c.Length; i++)
+        {
+            // No zeros, which an infinite scale would make NaN: infinite moments are to be met too.
+            data.CodesM[i] = (byte)(200 + i % 50);
+            data.CodesV[i] = (byte)(100 + i % 150);
+        }
+
+        Array.Fill(data.ScalesM, 1f);
+        Array.Fill(data.ScalesV, 1f);
+        foreach (LinearWalk? walk in new LinearWalk?[] { null, LinearWalk.Elements, LinearWalk.Packets })
+        {
+            Accelerator accelerator = walk is null ? TestDevices.Session.Accelerator : TestDevices.Warp(32);
+            (data.ScalesM[1], data.ScalesV[1]) = (1f, 1f);
+            EightBitResult clean = Run(accelerator, c, data, walk, options: options);
+            (data.ScalesM[1], data.ScalesV[1]) = (scaleM, scaleV);
+            EightBitResult result = Run(accelerator, c, data, walk, options: options);
+            Assert.Equal(clean.P[..256], result.P[..256]);
+            Assert.Equal(clean.CodesM[..256], result.CodesM[..256]);
+            Assert.Equal(clean.CodesV[..256], result.CodesV[..256]);
+            Assert.All(result.CodesM[256..], code => Assert.Equal(127, code));
+            Assert.All(result.CodesV[256..], code => Assert.Equal(0, code));
+            Assert.Equal([clean.ScalesM[0], 0u], result.ScalesM);
+            Assert.Equal([clean.ScalesV[0], 0u], result.ScalesV);
+        }
+    }
+
     [Fact]
     public void A_gradient_whose_square_overflows_loses_its_state_only()
     {
@@ -296,6 +416,32 @@ public sealed class EightBitAdamProperties
         Assert.All(result.CodesM, code => Assert.Equal(127, code));
         Assert.All(result.CodesV, code => Assert.Equal(0, code));
         Assert.All(result.ScalesM.Concat(result.ScalesV), scale => Assert.Equal(0u, scale));
+    }
+
+    /// <summary>Even where it is too small beside its block for its quotient to be a number.</summary>
+    [Fact]
+    public void A_mean_square_whose_share_of_its_block_underflows_never_becomes_zero()
+    {
+        var c = new EightBitCase(256, 0, 2, Storage.F32, Storage.F32, 37);
+        var data = new EightBitData(c);
+        Array.Clear(data.ScalesM);
+        Array.Clear(data.ScalesV);
+        for (int i = 0; i < c.Length; i++)
+        {
+            // 1e36 and 1e-12 in squares: 48 powers of ten apart, and binary32 has 45 below 1.
+            data.G[i] = BitConverter.SingleToUInt32Bits(i == 0 ? 1e18f : i % 2 == 0 ? 1e-6f : 0f);
+        }
+
+        foreach (LinearWalk? walk in new LinearWalk?[] { null, LinearWalk.Elements, LinearWalk.Packets })
+        {
+            Accelerator accelerator = walk is null ? TestDevices.Session.Accelerator : TestDevices.Warp(32);
+            EightBitResult result = Run(accelerator, c, data, walk, options: new AdamOptions { Beta2 = 0.5 });
+            Assert.Equal(255, result.CodesV[0]);
+            for (int i = 1; i < c.Length; i++)
+            {
+                Assert.Equal(i % 2 == 0 ? 1 : 0, result.CodesV[i]);
+            }
+        }
     }
 
     [Fact]
@@ -449,7 +595,7 @@ public sealed class EightBitAdamProperties
 
     internal static EightBitResult Run(
         Accelerator accelerator, EightBitCase c, EightBitData data, LinearWalk? walk, int cut = 0,
-        AdamOptions? options = null, float[]? control = null)
+        AdamOptions? options = null, float[]? control = null, UpdateExtras extras = default)
     {
         using var p = new GuardedTensor(accelerator, c.P, data.P, c.Shift);
         using var g = new GuardedTensor(accelerator, c.G, data.G, c.Shift);
@@ -458,7 +604,7 @@ public sealed class EightBitAdamProperties
         using var scalesM = new GuardedTensor(accelerator, data.ScalesM, c.Shift);
         using var scalesV = new GuardedTensor(accelerator, data.ScalesV, c.Shift);
         using var flags = new GuardedTensor(accelerator, control ?? [1f, 0f]);
-        UpdateExtras extras = control is null ? default : new UpdateExtras { Control = flags.Floats };
+        extras = control is null ? extras : extras with { Control = flags.Floats };
         var launcher = new EightBitAdamLauncher(accelerator, options ?? data.Options);
         foreach ((int first, int length) in cut == 0 ? [(0, c.Length)] : new[] { (0, cut), (cut, c.Length - cut) })
         {

@@ -50,7 +50,7 @@ public sealed class EightBitMapTests
         for (int code = 0; code < 256; code++)
         {
             double number = EightBitAdamReference.Numbers(isSigned)[code];
-            float decoded = isSigned ? DynamicMap.DecodeSigned(code) : DynamicMap.DecodeUnsigned(code);
+            float decoded = isSigned ? DynamicMap.DecodeSigned(Lane.Of(code)).Value : DynamicMap.DecodeUnsigned(Lane.Of(code)).Value;
             Assert.InRange(decoded - number, -Math.Abs(number) * 1.2e-7, Math.Abs(number) * 1.2e-7);
             Assert.Equal(code, Encode(decoded, isSigned));
         }
@@ -75,13 +75,30 @@ public sealed class EightBitMapTests
             Assert.Equal(code + 1, Encode((float)(middle + step / 4096), isSigned));
         }
 
+        // Where decades meet, the position is a power of two, but the middle between their numbers is not.
+        for (int decade = -7; decade <= 0; decade++)
+        {
+            float edge = (float)Math.Pow(10, decade);
+            for (int ulps = -4096; ulps <= (decade == 0 ? 0 : 4096); ulps += ulps is > -16 and < 16 ? 1 : 16)
+            {
+                float near = BitConverter.Int32BitsToSingle(BitConverter.SingleToInt32Bits(edge) + ulps);
+                CheckNearest(near);
+                if (isSigned)
+                {
+                    CheckNearest(-near);
+                }
+            }
+        }
+
         var draw = new Random(3);
         for (int i = 0; i < 20_000; i++)
         {
             float x = (float)(Math.Pow(10, -8 * draw.NextDouble()) * (isSigned && draw.Next(2) == 0 ? -1 : 1));
-            Assert.True(
-                EightBitAdamReference.AdmitsCode(x, 1f, Encode(x, isSigned), isSigned), $"{x:R} became {Encode(x, isSigned)}");
+            CheckNearest(x);
         }
+
+        void CheckNearest(float x) => Assert.True(
+            EightBitAdamReference.AdmitsCode(x, 1f, Encode(x, isSigned), isSigned), $"{x:R} became {Encode(x, isSigned)}");
     }
 
     /// <summary>20 / 128 is exactly between two numbers of the highest decade.</summary>

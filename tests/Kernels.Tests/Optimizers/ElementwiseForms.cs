@@ -182,7 +182,8 @@ public static class ElementwiseForms
     }
 
     private static (double Rate, double Decay, bool Decoupled, bool Maximize) Common(Draw d) => (
-        d.OneOf(0, d.LogUniform(1e-6, 1)),
+        // Mostly a rate: without one the parameter says nothing of the step.
+        d.Below(8) == 0 ? 0 : d.LogUniform(1e-6, 1),
         d.OneOf(0, d.LogUniform(1e-4, 0.5)),
         d.OneOf(true, false),
         d.OneOf(false, false, true));

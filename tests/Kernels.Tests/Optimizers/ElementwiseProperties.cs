@@ -20,6 +20,43 @@ public sealed class ElementwiseProperties
         CompareWithReference(c, data, result);
     }
 
+    /// <summary>Every form at every kind of step: among random forms a first step of one of them is rare.</summary>
+    [Theory]
+    [MemberData(nameof(FormNames))]
+    public void Matches_the_reference_from_the_first_step_on(string form)
+    {
+        foreach (int step in new[] { 1, 2, 3, 5, 6, 7, 100 })
+        {
+            for (int seed = 1; seed <= 6; seed++)
+            {
+                var c = new StepCase(form, 21, 0, step, Storage.F32, Storage.F32, (1000 * step) + seed);
+                var data = new StepData(c);
+                CompareWithReference(c, data, Run(TestDevices.Session.Accelerator, c, data, walk: null));
+            }
+        }
+    }
+
+    /// <summary>On both sides of where AdaBelief's rectified rate becomes adaptive: a length of 5.</summary>
+    [Theory]
+    [InlineData(0.9, 5)] // 4.58
+    [InlineData(0.9, 6)] // 5.39
+    [InlineData(0.95, 5)]
+    [InlineData(0.95, 6)]
+    [InlineData(0.999, 5)] // 4.99
+    [InlineData(0.999, 6)] // 5.99
+    public void Rectification_begins_at_a_length_of_five(double beta2, int step)
+    {
+        foreach (bool degenerated in new[] { true, false })
+        {
+            var pairing = new Pairing(
+                new AdaBeliefOptions { LearningRate = 0.1, Beta2 = beta2, DegeneratedToSgd = degenerated },
+                new AdaBeliefReference(0.1, 0.9, beta2, degeneratedToSgd: degenerated));
+            var c = new StepCase("adabelief.rectified", 21, 0, step, Storage.F32, Storage.F32, step);
+            var data = new StepData(c, pairing);
+            CompareWithReference(c, data, Run(TestDevices.Session.Accelerator, c, data, walk: null));
+        }
+    }
+
     [Property(MaxTest = 60)]
     public void Matches_the_reference_on_every_warp_size_and_walk(StepCase c)
     {
@@ -153,6 +190,30 @@ public sealed class ElementwiseProperties
 
             Assert.True(float.IsNaN(StepData.Decode(result.P[0], storage)));
             Assert.True(float.IsNaN(StepData.Decode(result.P[36], storage)));
+        }
+    }
+
+    /// <summary>Without coupled decay a parameter does not enter its own gradient: 0 times infinity would be NaN.</summary>
+    [Theory]
+    [MemberData(nameof(FormNames))]
+    public void A_parameter_that_is_not_finite_leaves_its_state_as_it_is(string form)
+    {
+        var c = new StepCase(form, 37, 0, 6, Storage.F32, Storage.F32, 13);
+        var data = new StepData(c);
+        ElementwiseOptions options = data.Pairing.Options with { WeightDecay = 0, LearningRate = 0.1 };
+        foreach (LinearWalk? walk in new LinearWalk?[] { null, LinearWalk.Elements, LinearWalk.Packets })
+        {
+            Accelerator accelerator = walk is null ? TestDevices.Session.Accelerator : TestDevices.Warp(32);
+            StepResult clean = Run(accelerator, c, data, walk, options: options);
+            var poisoned = new StepData(c);
+            poisoned.P[3] = BitConverter.SingleToUInt32Bits(float.PositiveInfinity);
+            poisoned.P[20] = BitConverter.SingleToUInt32Bits(float.NegativeInfinity);
+            poisoned.P[36] = BitConverter.SingleToUInt32Bits(float.NaN);
+            StepResult result = Run(accelerator, c, poisoned, walk, options: options);
+            Assert.Equal(clean.State, result.State);
+            Assert.Equal(poisoned.P[3], result.P[3]);
+            Assert.Equal(poisoned.P[20], result.P[20]);
+            Assert.True(float.IsNaN(BitConverter.UInt32BitsToSingle(result.P[36])));
         }
     }
 

@@ -185,9 +185,11 @@ public sealed class GradientNormProperties
     [InlineData(3, 1e-3)]
     [InlineData(1, double.PositiveInfinity)]
     [InlineData(1, 0)]
-    public void Control_clips_and_unscales(double scale, double maxNorm)
+    [InlineData(1, 1e-7, 1e-9)] // what keeps the denominator from 0 is as large as the norm
+    [InlineData(1024, 1e-7, 1e-6)]
+    public void Control_clips_and_unscales(double scale, double maxNorm, double largest = 1e3)
     {
-        float[] g = Numbers.LogUniform(5000, seed: 4);
+        float[] g = Numbers.LogUniform(5000, seed: 4, least: largest / 1e6, largest);
         foreach ((Accelerator accelerator, DeviceFacts facts) in ReductionDevice.Walks(tiny: true))
         {
             GradientNorm norm = Loaded(accelerator, facts);

@@ -50,9 +50,15 @@ public static class StepCases
 public sealed class StepData
 {
     public StepData(StepCase c)
+        : this(c, null)
+    {
+    }
+
+    /// <summary>With these options in place of random ones.</summary>
+    public StepData(StepCase c, Pairing? pairing)
     {
         var draw = new Draw(c.Seed);
-        Pairing = ElementwiseForms.Create(c.Form, draw);
+        Pairing = pairing ?? ElementwiseForms.Create(c.Form, draw);
         P = Encode(draw.Floats(c.Length), c.P);
         G = Encode(draw.Floats(c.Length), c.G);
         foreach (string name in Pairing.Options.StateNames)

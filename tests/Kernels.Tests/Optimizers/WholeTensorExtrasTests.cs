@@ -212,10 +212,8 @@ public sealed class WholeTensorExtrasTests
         var rounded = new uint[master.Length];
         for (int i = 0; i < master.Length; i++)
         {
-            uint[] random = PhiloxReference.Block(
-                [(uint)((first + i) / 4), 0, step, 0], [0x89ABCDEF, 0x01234567]);
             rounded[i] = NarrowingReference.ToBFloat16(
-                BitConverter.UInt32BitsToSingle(master[i]), (ushort)random[i % 4]);
+                BitConverter.UInt32BitsToSingle(master[i]), PhiloxReference.RoundingBits((ulong)(first + i), step, Seed));
         }
 
         return rounded;

@@ -5,6 +5,7 @@ using Kernels.Linear;
 using Kernels.Optimizers;
 using Kernels.Serialization;
 using Kernels.Tests.Support;
+using Kernels.VectorQuantization;
 
 namespace Kernels.Tests.Validation;
 
@@ -232,6 +233,21 @@ public sealed partial class BadCallTests
         yield return Bad<ArgumentOutOfRangeException>(
             "Optimizer..ctor", "no storage", "settings", _ => new Optimizer(
                 TestDevices.Session, new AdamOptions(), [one], new OptimizerSettings { Gradients = (Storage)9 }));
+        yield return Bad<ArgumentOutOfRangeException>(
+            "Optimizer..ctor", "no state storage", "settings", _ => new Optimizer(
+                TestDevices.Session, new AdamOptions(), [one], new OptimizerSettings { StateStorage = (StateStorage)9 }));
+        yield return Bad<ArgumentException>(
+            "Optimizer..ctor", "8-bit Lion", "settings", _ => new Optimizer(
+                TestDevices.Session, new LionOptions(), [one],
+                new OptimizerSettings { StateStorage = StateStorage.EightBit }));
+        yield return Bad<ArgumentException>(
+            "Optimizer..ctor", "8-bit AMSGrad", "settings", _ => new Optimizer(
+                TestDevices.Session, new AdamOptions { AmsGrad = true }, [one],
+                new OptimizerSettings { StateStorage = StateStorage.EightBit }));
+        yield return Bad<ArgumentException>(
+            "Optimizer..ctor", "8-bit LAMB", "settings", _ => new Optimizer(
+                TestDevices.Session, new LambOptions(), [one],
+                new OptimizerSettings { StateStorage = StateStorage.EightBit }));
         yield return Bad<ArgumentException>(
             "Optimizer..ctor", "borrowed from another", "w.View", f => new Optimizer(
                 TestDevices.Session, new AdamOptions(), [new Parameter("w", f.ForeignTensor.View, f.G)]));
@@ -249,6 +265,17 @@ public sealed partial class BadCallTests
         yield return Bad<InvalidOperationException>("Optimizer.Copy", "no master", null, f => f.Optimizer.Copy("w"));
         yield return Bad<InvalidOperationException>("Optimizer.Average", "no average", null, f => f.Optimizer.Average("w"));
         yield return Bad<ArgumentException>("Optimizer.State", "unknown", "state", f => f.Optimizer.State("w", "momentum"));
+        yield return Bad<ArgumentException>(
+            "Optimizer.DownloadState", "unknown", "state", f => f.Optimizer.DownloadState("w", "momentum", new float[16]));
+        yield return Bad<ArgumentException>(
+            "Optimizer.DownloadState", "short", "values", f => f.Optimizer.DownloadState("w", "exp_avg", new float[3]));
+        yield return Bad<ArgumentException>("Optimizer.State", "8-bit codes", "state", _ =>
+        {
+            using var optimizer = new Optimizer(
+                TestDevices.Session, new AdamOptions(), [new Parameter("w", new float[4096])],
+                new OptimizerSettings { StateStorage = StateStorage.EightBit });
+            optimizer.State("w", "exp_avg");
+        });
         yield return Bad<ArgumentException>("Optimizer.StepsOf", "unknown", "name", f => f.Optimizer.StepsOf("x"));
         yield return Bad<ArgumentException>("Optimizer.Upload", "short", "values", f => f.Optimizer.Upload("w", new float[3]));
         yield return Bad<ArgumentException>("Optimizer.Download", "short", "source", f => f.Optimizer.Download("w", new float[3]));
@@ -349,6 +376,29 @@ public sealed partial class BadCallTests
 
     private static IEnumerable<BadCall> Dense()
     {
+        yield return Bad<ArgumentNullException>("NearestCode..ctor", "null", "accelerator", _ => new NearestCode(null!, 1, 1, 1));
+        yield return Bad<ArgumentOutOfRangeException>("NearestCode..ctor", "no rows", "maxRows", f => new NearestCode(f.Accelerator, 0, 1, 1));
+        yield return Bad<ArgumentOutOfRangeException>("NearestCode..ctor", "no codes", "codes", f => new NearestCode(f.Accelerator, 1, 0, 1));
+        yield return Bad<ArgumentOutOfRangeException>("NearestCode..ctor", "no dimension", "dimension", f => new NearestCode(f.Accelerator, 1, 1, 0));
+        yield return Bad<ArgumentOutOfRangeException>("NearestCode..ctor", "no heads", "heads", f => new NearestCode(f.Accelerator, 1, 1, 1, heads: 0));
+        yield return Bad<ArgumentOutOfRangeException>("NearestCode..ctor", "a negative split", "splits", f => new NearestCode(f.Accelerator, 1, 1, 1, splits: -1));
+        yield return Bad<ArgumentOutOfRangeException>("NearestCode..ctor", "no such metric", "metric", f => new NearestCode(f.Accelerator, 1, 1, 1, (CodeMetric)9));
+        yield return Search<ArgumentNullException>("no stream", "stream", (f, n) => n.Search(null!, f.P, f.G, Int(f.X, 4), 4));
+        yield return Search<ArgumentException>("rows too short", "x", (f, n) => n.Search(f.Stream, f.P, f.G, Int(f.X, 3), 3));
+        yield return Search<ArgumentException>("codes too short", "codes", (f, n) => n.Search(f.Stream, f.P, f.M.SubView(0, 12), Int(f.X, 4), 4));
+        yield return Search<ArgumentException>("index too short", "index", (f, n) => n.Search(f.Stream, f.P, f.G, Int(f.X, 3), 4));
+        yield return Search<ArgumentException>("distance too long", "distance", (f, n) => n.Search(f.Stream, f.P, f.G, Int(f.X, 4), 4, f.Y));
+        yield return Search<ArgumentException>("margin too long", "margin", (f, n) => n.Search(f.Stream, f.P, f.G, Int(f.X, 4), 4, margin: f.Y));
+        yield return Search<ArgumentException>("an output on a code", null, (f, n) => n.Search(f.Stream, f.P, f.M, Int(f.M, 4), 4));
+        yield return Search<ArgumentException>("outputs on each other", null, (f, n) => n.Search(f.Stream, f.P, f.G, Int(f.X, 4), 4, f.X.SubView(2, 4)));
+        yield return Search<ArgumentOutOfRangeException>("too many rows", "rows", (f, n) => n.Search(f.Stream, f.P, f.G, Int(f.X, 5), 5));
+        yield return Search<ArgumentException>("another device", "x", (f, n) => n.Search(f.Stream, f.ForeignTensor.View, f.G, Int(f.X, 4), 4));
+        yield return Search<ObjectDisposedException>("a disposed buffer", null, (f, n) => n.Search(f.Stream, f.Disposed, f.G, Int(f.X, 4), 4));
+        yield return Search<ObjectDisposedException>("disposed", null, (f, n) =>
+        {
+            n.Dispose();
+            n.Search(f.Stream, f.P, f.G, Int(f.X, 4), 4);
+        });
         yield return Bad<ArgumentNullException>("MatMul..ctor", "null", "accelerator", _ => new MatMul(null!));
         yield return Bad<ArgumentException>("MatMul.Multiply", "output is an input", null, f =>
             new MatMul(f.Accelerator).Multiply(f.Stream, f.P, false, f.G, false, f.P, 4, 4, 4));
@@ -386,6 +436,16 @@ public sealed partial class BadCallTests
                 $"{type} has no bad call.");
         }
     }
+
+    private static ArrayView<int> Int(ArrayView<float> view, long length) => view.SubView(0, length).Cast<int>();
+
+    /// <summary>A search for the nearest of 4 codes of length 4, for at most 4 rows.</summary>
+    private static BadCall Search<TException>(string what, string? argument, Action<BadCallFixture, NearestCode> call)
+        where TException : Exception => Bad<TException>("NearestCode.Search", what, argument, f =>
+        {
+            using var nearest = new NearestCode(f.Accelerator, 4, 4, 4);
+            call(f, nearest);
+        });
 
     private static BadCall Bad<TException>(string member, string what, string? argument, Action<BadCallFixture> call)
         where TException : Exception => new(member, what, typeof(TException), argument, call);

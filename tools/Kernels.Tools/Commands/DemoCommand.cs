@@ -8,7 +8,7 @@ namespace Kernels.Tools.Commands;
 /// <summary><c>kernels demo</c>: handwritten digits, one network, every optimizer.</summary>
 internal static class DemoCommand
 {
-    private const int DefaultEpochs = 60;
+    internal const int DefaultEpochs = 60;
     private const int MostEpochs = 10_000;
 
     internal static Command Create(TextWriter output)

@@ -1,10 +1,11 @@
+using System.Runtime.InteropServices;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.Optimizers;
 
 namespace Kernels.Tools.Operations;
 
-/// <summary>F32 numbers in device memory, for operations over launchers.</summary>
+/// <summary>F32 numbers, or integers of 32 bits, in device memory, for operations over launchers.</summary>
 internal sealed class DeviceTensor : IDisposable
 {
     private readonly Session _session;
@@ -22,7 +23,16 @@ internal sealed class DeviceTensor : IDisposable
     internal DeviceTensor(Session session, ReadOnlySpan<float> values)
         : this(session, values.Length) => Upload(values);
 
+    /// <summary>These integers, bit for bit.</summary>
+    internal DeviceTensor(Session session, ReadOnlySpan<int> values)
+        : this(session, MemoryMarshal.Cast<int, float>(values))
+    {
+    }
+
     internal ArrayView<float> Floats => _buffer.View;
+
+    /// <summary>The same memory as integers.</summary>
+    internal ArrayView<int> Integers => _buffer.Length == 0 ? default : Floats.Cast<int>();
 
     internal TensorView View => _buffer.View;
 
@@ -36,6 +46,8 @@ internal sealed class DeviceTensor : IDisposable
         Download(values);
         return values;
     }
+
+    internal int[] ToIntegers() => [.. MemoryMarshal.Cast<float, int>(ToArray())];
 
     public void Dispose() => _buffer.Dispose();
 }

@@ -34,6 +34,12 @@ internal static class OperationCatalog
             "A matrix keeps second moments of its rows and columns, a vector of its elements."),
         new GradientNormOperation(),
         new BatchTestOperation(),
+        new MatMulOperation(),
+        new ActivationOperation(),
+        new ColumnSumOperation(),
+        new SoftmaxCrossEntropyOperation(),
+        new PredictionOperation(),
+        new NearestOperation(),
     ];
 
     /// <summary>The operation of that name.</summary>

@@ -1,0 +1,271 @@
+using ILGPU;
+using ILGPU.Algorithms;
+using ILGPU.Util;
+using Kernels.DeviceCode.Common;
+using Kernels.DeviceCode.Reductions;
+using Kernels.DeviceCode.Storage;
+
+namespace Kernels.DeviceCode.VectorQuantization;
+
+/// <summary>What decides which code is nearest: the largest score z.e, with something for each code beside it.</summary>
+internal interface ICodeMetric
+{
+    /// <summary>Whether the code's term is what the products are added to.</summary>
+    static abstract bool StartsWithTerm { get; }
+
+    /// <summary>Whether the sum of products is multiplied by the code's term.</summary>
+    static abstract bool EndsWithTerm { get; }
+
+    /// <summary>The term of a code with this sum of squares.</summary>
+    static abstract float Term(float squares);
+
+    /// <summary>The distance, from the sums over all dimensions.</summary>
+    /// <param name="differences">Sum of (z - e)^2.</param>
+    /// <param name="products">Sum of z e.</param>
+    /// <param name="rowSquares">Sum of z^2.</param>
+    /// <param name="codeSquares">Sum of e^2.</param>
+    static abstract float Distance(float differences, float products, float rowSquares, float codeSquares);
+
+    /// <summary>The difference of two distances, from that of their scores.</summary>
+    static abstract float Margin(float scores, float rowSquares);
+}
+
+/// <summary>Squared L2: |z - e|^2 = |z|^2 - 2 (z.e - |e|^2 / 2).</summary>
+internal readonly struct SquaredL2 : ICodeMetric
+{
+    public static bool StartsWithTerm => true;
+
+    public static bool EndsWithTerm => false;
+
+    public static float Term(float squares) => -0.5f * squares;
+
+    public static float Distance(float differences, float products, float rowSquares, float codeSquares) => differences;
+
+    public static float Margin(float scores, float rowSquares) => 2f * scores;
+}
+
+/// <summary>The negative dot product.</summary>
+internal readonly struct NegativeDot : ICodeMetric
+{
+    public static bool StartsWithTerm => false;
+
+    public static bool EndsWithTerm => false;
+
+    public static float Term(float squares) => 0f;
+
+    public static float Distance(float differences, float products, float rowSquares, float codeSquares) => -products;
+
+    public static float Margin(float scores, float rowSquares) => scores;
+}
+
+/// <summary>1 - z.e / (|z| |e|); the cosine with a vector of zeros is 0.</summary>
+internal readonly struct OneMinusCosine : ICodeMetric
+{
+    public static bool StartsWithTerm => false;
+
+    public static bool EndsWithTerm => true;
+
+    public static float Term(float squares) => Inverse(squares);
+
+    public static float Distance(float differences, float products, float rowSquares, float codeSquares) =>
+        1f - products * Inverse(rowSquares) * Inverse(codeSquares);
+
+    public static float Margin(float scores, float rowSquares) => scores * Inverse(rowSquares);
+
+    private static float Inverse(float squares) => Utilities.Select(squares == 0f, 0f, 1f / XMath.Sqrt(squares));
+}
+
+/// <summary>Whether a search also keeps the score of the runner-up.</summary>
+internal interface IRunnerUp
+{
+    static abstract bool Kept { get; }
+}
+
+/// <summary>The best alone.</summary>
+internal readonly struct BestOnly : IRunnerUp
+{
+    public static bool Kept => false;
+}
+
+/// <summary>The best, and the score of the next.</summary>
+internal readonly struct WithRunnerUp : IRunnerUp
+{
+    public static bool Kept => true;
+}
+
+/// <summary>The sizes of a search, and where the best of each split goes.</summary>
+internal struct NearestArguments
+{
+    /// <summary>[heads, codes].</summary>
+    public ArrayView<float> Terms;
+
+    /// <summary>Out, [splits, heads, rows] each.</summary>
+    public ArrayView<float> Scores;
+    public ArrayView<float> Seconds;
+    public ArrayView<int> Indices;
+    public int Rows;
+    public int Codes;
+    public int Dimension;
+    public int Heads;
+
+    /// <summary>Codes of a split.</summary>
+    public int SplitCodes;
+    public int Splits;
+
+    /// <summary>Groups that share a split of a head.</summary>
+    public int RowGroups;
+
+    /// <summary>Elements from one row to the next.</summary>
+    public readonly long RowStride => (long)Heads * Dimension;
+}
+
+/// <summary>The best code of a row so far.</summary>
+/// <remarks>Scores that are NaN never win. Equal scores go to the lower index.</remarks>
+internal struct BestCode
+{
+    public float Score;
+    public float Second;
+    public int Index;
+
+    internal static BestCode None => new()
+    {
+        Score = float.NegativeInfinity,
+        Second = float.NegativeInfinity,
+        Index = -1,
+    };
+
+    /// <summary>With a code above all seen so far.</summary>
+    internal void Take<TRunnerUp>(float score, int index)
+        where TRunnerUp : struct, IRunnerUp
+    {
+        bool better = score > Score;
+        if (TRunnerUp.Kept)
+        {
+            float second = Utilities.Select(score > Second, score, Second);
+            Second = Utilities.Select(better, Score, second);
+        }
+
+        Index = Utilities.Select(better, index, Index);
+        Score = Utilities.Select(better, score, Score);
+    }
+
+    /// <summary>Of two sets of codes.</summary>
+    internal readonly BestCode Or(BestCode other)
+    {
+        bool theirs = (other.Score > Score) | ((other.Score == Score) & (other.Index < Index));
+        float mine = Utilities.Select(other.Score > Second, other.Score, Second);
+        float yours = Utilities.Select(Score > other.Second, Score, other.Second);
+        return new BestCode
+        {
+            Score = Utilities.Select(theirs, other.Score, Score),
+            Second = Utilities.Select(theirs, yours, mine),
+            Index = Utilities.Select(theirs, other.Index, Index),
+        };
+    }
+}
+
+/// <summary>The term of each code, one code per item.</summary>
+internal struct CodeTermWork<TCode, TMetric> : IItemWork
+    where TCode : struct, IStorage
+    where TMetric : struct, ICodeMetric
+{
+    public TCode Codes;
+    public ArrayView<float> Terms;
+    public int Dimension;
+
+    public readonly Quad Uniform() => default;
+
+    public readonly void Item(long i, Quad uniform)
+    {
+        float squares = 0f;
+        for (int d = 0; d < Dimension; d++)
+        {
+            float e = Codes.Decode(Codes.Read(i * Dimension + d));
+            squares += e * e;
+        }
+
+        Terms[i] = TMetric.Term(squares);
+    }
+}
+
+/// <summary>The best of all splits, its distance and its margin, one row of a head per item.</summary>
+/// <remarks>
+/// Order: splits in ascending order, lowest index on ties: no split changes the result. The distance is summed anew
+/// over the dimensions, L2 in the form of differences, in ascending order.
+/// </remarks>
+internal struct NearestResultWork<TRow, TCode, TMetric> : IItemWork
+    where TRow : struct, IStorage
+    where TCode : struct, IStorage
+    where TMetric : struct, ICodeMetric
+{
+    public TRow Rows;
+    public TCode Codes;
+    public NearestArguments Arguments;
+
+    /// <summary>Out, [rows, heads] each; empty: not wanted.</summary>
+    public ArrayView<int> Index;
+    public ArrayView<float> Distance;
+    public ArrayView<float> Margin;
+    public int WantsDistance;
+    public int WantsMargin;
+
+    public readonly Quad Uniform() => default;
+
+    public readonly void Item(long i, Quad uniform)
+    {
+        long row = i / Arguments.Heads;
+        long head = i - row * Arguments.Heads;
+        var best = BestCode.None;
+        for (int split = 0; split < Arguments.Splits; split++)
+        {
+            long at = (split * (long)Arguments.Heads + head) * Arguments.Rows + row;
+            float second = float.NegativeInfinity;
+            if (WantsMargin != 0)
+            {
+                second = Arguments.Seconds[at];
+            }
+
+            best = best.Or(new BestCode
+            {
+                Score = Arguments.Scores[at],
+                Second = second,
+                Index = Arguments.Indices[at],
+            });
+        }
+
+        Index[i] = best.Index;
+        if (WantsDistance + WantsMargin == 0)
+        {
+            return;
+        }
+
+        long z = row * Arguments.RowStride + head * Arguments.Dimension;
+        long e = (head * Arguments.Codes + IntrinsicMath.Max(best.Index, 0)) * Arguments.Dimension;
+        float differences = 0f;
+        float products = 0f;
+        float rowSquares = 0f;
+        float codeSquares = 0f;
+        for (int d = 0; d < Arguments.Dimension; d++)
+        {
+            float x = Rows.Decode(Rows.Read(z + d));
+            float y = Codes.Decode(Codes.Read(e + d));
+            float difference = x - y;
+            differences += difference * difference;
+            products += x * y;
+            rowSquares += x * x;
+            codeSquares += y * y;
+        }
+
+        if (WantsDistance != 0)
+        {
+            float distance = TMetric.Distance(differences, products, rowSquares, codeSquares);
+            Distance[i] = Utilities.Select(best.Index < 0, float.NaN, distance);
+        }
+
+        if (WantsMargin != 0)
+        {
+            float margin = TMetric.Margin(best.Score - best.Second, rowSquares);
+            Margin[i] = Utilities.Select(best.Index < 0, float.NaN, margin);
+        }
+    }
+}

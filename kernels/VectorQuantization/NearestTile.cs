@@ -1,0 +1,302 @@
+using ILGPU;
+using ILGPU.Util;
+using Kernels.DeviceCode.Common;
+using Kernels.DeviceCode.Linear;
+using Kernels.DeviceCode.Storage;
+
+namespace Kernels.DeviceCode.VectorQuantization;
+
+/// <summary>The nearest code on GPUs: a group takes 64 rows past all codes of a split, 64 at a time.</summary>
+/// <remarks>
+/// Shapes: rows [n, heads, d], codes [heads, k, d]; an item makes 8 x 8 scores and keeps the best of its 8 rows.
+/// Storage: rows and codes F32, F16, BF16; accumulation binary32.
+/// Traffic: the rows k / 64 times (from the second-level cache), the codes n / 64 times.
+/// Needs: 64 items a group, 14,848 bytes of shared memory, two barriers for 16 of depth.
+/// Order: a score's products are added in ascending dimension to the code's term: the same for every launch.
+/// Ties: lowest index. Domain: a score that is NaN never wins; a row without a winner has index -1.
+/// Places in shared memory as in <see cref="MatMulTile"/>.
+/// </remarks>
+internal static class NearestTile
+{
+    /// <summary>Rows of a group, and codes at a time.</summary>
+    internal const int Side = MatMulTile.Side;
+
+    internal const int GroupSize = MatMulTile.GroupSize;
+
+    private const int Columns = 8;
+
+    [DeviceKernel("vq/nearest.tile")]
+    internal static void Search<TRow, TCode, TMetric, TRunnerUp, TAccess>(TRow rows, TCode codes, NearestArguments t)
+        where TRow : struct, IStorage
+        where TCode : struct, IStorage
+        where TMetric : struct, ICodeMetric
+        where TRunnerUp : struct, IRunnerUp
+        where TAccess : struct, IAccess
+    {
+        ArrayView<Quad> a = SharedMemory.Allocate<Quad>(MatMulTile.Depth * MatMulTile.StridePackets);
+        ArrayView<Quad> b = SharedMemory.Allocate<Quad>(MatMulTile.Depth * MatMulTile.StridePackets);
+        ArrayView<float> scores = SharedMemory.Allocate<float>(Side * Columns);
+        ArrayView<float> seconds = SharedMemory.Allocate<float>(Side * Columns);
+        ArrayView<int> indices = SharedMemory.Allocate<int>(Side * Columns);
+        int unit = Grid.IdxX / t.RowGroups;
+        int head = unit / t.Splits;
+        int split = unit - head * t.Splits;
+        int row = Grid.IdxX % t.RowGroups * Side;
+        int y = Group.IdxX >> 3;
+        int x = Group.IdxX & 7;
+        int first = split * t.SplitCodes;
+        int last = IntrinsicMath.Min(first + t.SplitCodes, t.Codes);
+        long offset = (long)head * t.Dimension;
+        long codeBase = offset * t.Codes;
+        long termBase = (long)head * t.Codes;
+
+        BestRows best = BestRows.None;
+        for (int code = first; code < last; code += Side)
+        {
+            MatMulTile.Accumulators c = default;
+            MatMulTile.QuadPair terms = default;
+            if (TMetric.StartsWithTerm | TMetric.EndsWithTerm)
+            {
+                terms = new MatMulTile.QuadPair
+                {
+                    Low = Terms(t, termBase, code + 4 * x),
+                    High = Terms(t, termBase, code + 4 * x + 32),
+                };
+            }
+
+            if (TMetric.StartsWithTerm)
+            {
+                c.R0 = terms;
+                c.R1 = terms;
+                c.R2 = terms;
+                c.R3 = terms;
+                c.R4 = terms;
+                c.R5 = terms;
+                c.R6 = terms;
+                c.R7 = terms;
+            }
+
+            // Packets are fetched ahead of their use; scalars have too many addresses to wait in registers beside them.
+            MatMulTile.Fragment nextA = default;
+            MatMulTile.Fragment nextB = default;
+            if (TAccess.Packets)
+            {
+                nextA = Fetch<TRow, TAccess>(rows, t.RowStride, offset, t.Rows, row, t.Dimension, 0);
+                nextB = Fetch<TCode, TAccess>(codes, t.Dimension, codeBase, t.Codes, code, t.Dimension, 0);
+            }
+
+            for (int depth = 0; depth < t.Dimension; depth += MatMulTile.Depth)
+            {
+                Group.Barrier();
+                if (!TAccess.Packets)
+                {
+                    nextA = Fetch<TRow, TAccess>(rows, t.RowStride, offset, t.Rows, row, t.Dimension, depth);
+                    MatMulTile.Keep<AlongDepth, TAccess>(a.Cast<float>(), nextA);
+                    nextB = Fetch<TCode, TAccess>(codes, t.Dimension, codeBase, t.Codes, code, t.Dimension, depth);
+                    MatMulTile.Keep<AlongDepth, TAccess>(b.Cast<float>(), nextB);
+                }
+                else
+                {
+                    MatMulTile.Keep<AlongDepth, TAccess>(a.Cast<float>(), nextA);
+                    MatMulTile.Keep<AlongDepth, TAccess>(b.Cast<float>(), nextB);
+                }
+
+                Group.Barrier();
+                int ahead = depth + MatMulTile.Depth;
+                if (TAccess.Packets & ahead < t.Dimension)
+                {
+                    nextA = Fetch<TRow, TAccess>(rows, t.RowStride, offset, t.Rows, row, t.Dimension, ahead);
+                    nextB = Fetch<TCode, TAccess>(codes, t.Dimension, codeBase, t.Codes, code, t.Dimension, ahead);
+                }
+
+                for (int p = 0; p < MatMulTile.Depth; p++)
+                {
+                    int at = p * MatMulTile.StridePackets;
+                    c.Add(a[at + y], a[at + 8 + y], b[at + x], b[at + 8 + x]);
+                }
+            }
+
+            int column = code + 4 * x;
+            best.R0.Take<TMetric, TRunnerUp>(c.R0, terms, column, last);
+            best.R1.Take<TMetric, TRunnerUp>(c.R1, terms, column, last);
+            best.R2.Take<TMetric, TRunnerUp>(c.R2, terms, column, last);
+            best.R3.Take<TMetric, TRunnerUp>(c.R3, terms, column, last);
+            best.R4.Take<TMetric, TRunnerUp>(c.R4, terms, column, last);
+            best.R5.Take<TMetric, TRunnerUp>(c.R5, terms, column, last);
+            best.R6.Take<TMetric, TRunnerUp>(c.R6, terms, column, last);
+            best.R7.Take<TMetric, TRunnerUp>(c.R7, terms, column, last);
+        }
+
+        // Column by column, so that the items of a warp fall into different banks.
+        int place = x * Side + 4 * y;
+        Keep(scores, seconds, indices, place, best.R0.Best);
+        Keep(scores, seconds, indices, place + 1, best.R1.Best);
+        Keep(scores, seconds, indices, place + 2, best.R2.Best);
+        Keep(scores, seconds, indices, place + 3, best.R3.Best);
+        Keep(scores, seconds, indices, place + 32, best.R4.Best);
+        Keep(scores, seconds, indices, place + 33, best.R5.Best);
+        Keep(scores, seconds, indices, place + 34, best.R6.Best);
+        Keep(scores, seconds, indices, place + 35, best.R7.Best);
+        Group.Barrier();
+        int own = row + Group.IdxX;
+        BestCode result = BestCode.None;
+        for (int column = 0; column < Columns; column++)
+        {
+            int at = column * Side + Group.IdxX;
+            result = result.Or(new BestCode { Score = scores[at], Second = seconds[at], Index = indices[at] });
+        }
+
+        if (own < t.Rows)
+        {
+            long at = ((long)split * t.Heads + head) * t.Rows + own;
+            t.Scores[at] = result.Score;
+            t.Indices[at] = result.Index;
+            if (TRunnerUp.Kept)
+            {
+                t.Seconds[at] = result.Second;
+            }
+        }
+    }
+
+    private static void Keep(
+        ArrayView<float> scores, ArrayView<float> seconds, ArrayView<int> indices, int place, BestCode best)
+    {
+        scores[place] = best.Score;
+        seconds[place] = best.Second;
+        indices[place] = best.Index;
+    }
+
+    private static Quad Terms(NearestArguments t, long termBase, int code) => new()
+    {
+        X = t.Terms[termBase + IntrinsicMath.Min(code, t.Codes - 1)],
+        Y = t.Terms[termBase + IntrinsicMath.Min(code + 1, t.Codes - 1)],
+        Z = t.Terms[termBase + IntrinsicMath.Min(code + 2, t.Codes - 1)],
+        W = t.Terms[termBase + IntrinsicMath.Min(code + 3, t.Codes - 1)],
+    };
+
+    // As in MatMulTile: a warp reads whole sectors, and its stores fall into 32 different banks.
+    private static MatMulTile.Fragment Fetch<TStorage, TAccess>(
+        TStorage view, long stride, long offset, int lines, int line, int depth, int p)
+        where TStorage : struct, IStorage
+        where TAccess : struct, IAccess
+    {
+        int item = Group.IdxX;
+        if (TAccess.Packets)
+        {
+            line += (item & 31) >> 1;
+            p += ((item >> 5) << 3) + ((item & 1) << 2);
+            return new MatMulTile.Fragment
+            {
+                Q0 = Packet(view, stride, offset, lines, line, depth, p),
+                Q1 = Packet(view, stride, offset, lines, line + 16, depth, p),
+                Q2 = Packet(view, stride, offset, lines, line + 32, depth, p),
+                Q3 = Packet(view, stride, offset, lines, line + 48, depth, p),
+            };
+        }
+
+        line += item >> 3;
+        p += item & 7;
+        return new MatMulTile.Fragment
+        {
+            Q0 = Lines(view, stride, offset, lines, line, depth, p),
+            Q1 = Lines(view, stride, offset, lines, line + 32, depth, p),
+            Q2 = Lines(view, stride, offset, lines, line, depth, p + 8),
+            Q3 = Lines(view, stride, offset, lines, line + 32, depth, p + 8),
+        };
+    }
+
+    /// <summary>Four neighbours of a line; zeros beyond the depth, and the last line again beyond it.</summary>
+    private static Quad Packet<TStorage>(
+        TStorage view, long stride, long offset, int lines, int line, int depth, int p)
+        where TStorage : struct, IStorage
+    {
+        bool inside = p < depth;
+        long at = IntrinsicMath.Min(line, lines - 1) * stride + offset + Utilities.Select(inside, p, 0);
+        QuadBits q = view.ReadPacket(at >> 2);
+        return new Quad
+        {
+            X = Utilities.Select(inside, view.Decode(q.X), 0f),
+            Y = Utilities.Select(inside, view.Decode(q.Y), 0f),
+            Z = Utilities.Select(inside, view.Decode(q.Z), 0f),
+            W = Utilities.Select(inside, view.Decode(q.W), 0f),
+        };
+    }
+
+    private static Quad Lines<TStorage>(
+        TStorage view, long stride, long offset, int lines, int line, int depth, int p)
+        where TStorage : struct, IStorage => new()
+        {
+            X = One(view, stride, offset, lines, line, depth, p),
+            Y = One(view, stride, offset, lines, line + 8, depth, p),
+            Z = One(view, stride, offset, lines, line + 16, depth, p),
+            W = One(view, stride, offset, lines, line + 24, depth, p),
+        };
+
+    private static float One<TStorage>(
+        TStorage view, long stride, long offset, int lines, int line, int depth, int p)
+        where TStorage : struct, IStorage
+    {
+        bool inside = p < depth;
+        long at = IntrinsicMath.Min(line, lines - 1) * stride + offset + Utilities.Select(inside, p, 0);
+        return Utilities.Select(inside, view.Decode(view.Read(at)), 0f);
+    }
+
+    /// <summary>The best code of one row of an item.</summary>
+    private struct BestRow
+    {
+        public BestCode Best;
+
+        internal void Take<TMetric, TRunnerUp>(MatMulTile.QuadPair sums, MatMulTile.QuadPair terms, int code, int last)
+            where TMetric : struct, ICodeMetric
+            where TRunnerUp : struct, IRunnerUp
+        {
+            Take<TMetric, TRunnerUp>(sums.Low.X, terms.Low.X, code, last);
+            Take<TMetric, TRunnerUp>(sums.Low.Y, terms.Low.Y, code + 1, last);
+            Take<TMetric, TRunnerUp>(sums.Low.Z, terms.Low.Z, code + 2, last);
+            Take<TMetric, TRunnerUp>(sums.Low.W, terms.Low.W, code + 3, last);
+            Take<TMetric, TRunnerUp>(sums.High.X, terms.High.X, code + 32, last);
+            Take<TMetric, TRunnerUp>(sums.High.Y, terms.High.Y, code + 33, last);
+            Take<TMetric, TRunnerUp>(sums.High.Z, terms.High.Z, code + 34, last);
+            Take<TMetric, TRunnerUp>(sums.High.W, terms.High.W, code + 35, last);
+        }
+
+        private void Take<TMetric, TRunnerUp>(float sum, float term, int code, int last)
+            where TMetric : struct, ICodeMetric
+            where TRunnerUp : struct, IRunnerUp
+        {
+            float score = TMetric.EndsWithTerm ? sum * term : sum;
+            Best.Take<TRunnerUp>(Utilities.Select(code < last, score, float.NegativeInfinity), code);
+        }
+    }
+
+    private struct BestRows
+    {
+        public BestRow R0;
+        public BestRow R1;
+        public BestRow R2;
+        public BestRow R3;
+        public BestRow R4;
+        public BestRow R5;
+        public BestRow R6;
+        public BestRow R7;
+
+        internal static BestRows None
+        {
+            get
+            {
+                var none = new BestRow { Best = BestCode.None };
+                return new BestRows
+                {
+                    R0 = none,
+                    R1 = none,
+                    R2 = none,
+                    R3 = none,
+                    R4 = none,
+                    R5 = none,
+                    R6 = none,
+                    R7 = none,
+                };
+            }
+        }
+    }
+}

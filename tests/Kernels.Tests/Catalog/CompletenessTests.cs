@@ -1,0 +1,187 @@
+using System.Reflection;
+using System.Text.RegularExpressions;
+using FsCheck.Xunit;
+using Kernels.DeviceCode.Linear;
+using Kernels.DeviceCode.Optimizers;
+using Kernels.DeviceCode.Reductions;
+using Kernels.DeviceCode.VectorQuantization;
+using Kernels.References;
+using Kernels.References.Linear;
+using Kernels.References.Optimizers;
+using Kernels.References.VectorQuantization;
+using Kernels.Tests.Linear;
+using Kernels.Tests.Optimizers;
+using Kernels.Tests.VectorQuantization;
+
+namespace Kernels.Tests.Catalog;
+
+/// <summary>Whatever runs on a device has an oracle, properties and a benchmark: the table below says which.</summary>
+/// <remarks>
+/// A kernel is named by the stem of its id, family/stem. A walk takes its mathematics as a type argument, so each
+/// struct that a walk can take is named too, without the type arguments that it has itself. A name that ends in * stands
+/// for all that begin so. A new kernel fails here until it has its line.
+/// </remarks>
+public sealed partial class CompletenessTests
+{
+    private static readonly Algorithm[] s_algorithms =
+    [
+        new("linear/activation", typeof(ActivationReference), typeof(ActivationProperties), "Linear/LayerBenchmarks.Gelu"),
+        new("linear/columnsum", typeof(MatMulReference), typeof(ColumnSumProperties), "Linear/LayerBenchmarks.ColumnSums"),
+        new("linear/matmul", typeof(MatMulReference), typeof(MatMulProperties), "Linear/MatMulBenchmarks.Product"),
+        new("linear/prediction", typeof(PredictionReference), typeof(PredictionProperties), "Linear/LayerBenchmarks.Accuracy"),
+        new(
+            "linear/softmaxcrossentropy", typeof(SoftmaxCrossEntropyReference), typeof(SoftmaxCrossEntropyProperties),
+            "Linear/LayerBenchmarks.CrossEntropy"),
+        new("Identity", typeof(MatMulReference), typeof(MatMulProperties), "Linear/MatMulBenchmarks.Product"),
+        new("Relu", typeof(ActivationReference), typeof(ActivationProperties), "Linear/LayerBenchmarks.Relu"),
+        new("Gelu", typeof(ActivationReference), typeof(ActivationProperties), "Linear/LayerBenchmarks.GeluBack"),
+
+        new(
+            "optimizers/update", typeof(ElementwiseReference), typeof(ElementwiseProperties),
+            "Optimizers/OptimizerStepBenchmarks.Probe28"),
+        Elementwise<SgdReference>("Sgd*", "SgdMomentum"),
+        Elementwise<AdamReference>("AdamRule", "AdamW"),
+        Elementwise<AdamReference>("AmsGradRule", "AmsGrad"),
+        Elementwise<AdaGradReference>("AdaGradRule", "AdaGrad"),
+        Elementwise<RmsPropReference>("RmsProp*", "RmsProp"),
+        Elementwise<LionReference>("LionRule", "Lion"),
+        Elementwise<AdaBeliefReference>("AdaBelief*", "AdaBelief"),
+        Elementwise<DiffGradReference>("DiffGradRule", "DiffGrad"),
+        new(
+            "optimizers/eightbit", typeof(EightBitAdamReference), typeof(EightBitAdamProperties),
+            "Optimizers/WholeTensorBenchmarks.EightBitAdamW"),
+        new(
+            "AdaGradNorm*", typeof(AdaGradNormReference), typeof(AdaGradNormProperties),
+            "Optimizers/WholeTensorBenchmarks.AdaGradNorm"),
+        new("Lamb*", typeof(LambReference), typeof(LambProperties), "Optimizers/WholeTensorBenchmarks.Lamb"),
+        new(
+            "Adafactor*", typeof(AdafactorReference), typeof(AdafactorProperties),
+            "Optimizers/WholeTensorBenchmarks.AdafactorMatrix"),
+        new(
+            "FactoredMoments", typeof(AdafactorReference), typeof(AdafactorProperties),
+            "Optimizers/WholeTensorBenchmarks.AdafactorMatrix"),
+        new(
+            "WholeMoments", typeof(AdafactorReference), typeof(AdafactorProperties),
+            "Optimizers/WholeTensorBenchmarks.AdafactorMatrix"),
+        new("Batch*", typeof(BatchTestReference), typeof(BatchTestProperties), "Optimizers/BatchTestBenchmarks.Augmented"),
+        new(
+            "NoExtras", typeof(ElementwiseReference), typeof(ElementwiseProperties),
+            "Optimizers/OptimizerStepBenchmarks.AdamW"),
+        new(
+            "Controlled", typeof(GradientNormReference), typeof(UpdateExtrasTests),
+            "Optimizers/GuardBenchmarks.UnscaleClipAndSkip"),
+        new("Averaged", typeof(AveragingReference), typeof(UpdateExtrasTests), "Optimizers/StorageBenchmarks.MasterWithBF16"),
+        new("Copied", typeof(NarrowingReference), typeof(UpdateExtrasTests), "Optimizers/StorageBenchmarks.MasterWithBF16"),
+
+        new(
+            "reductions/walks", typeof(GradientNormReference), typeof(GradientNormProperties),
+            "Reductions/GradientNormBenchmarks.OneTensor"),
+        new(
+            "reductions/sumofsquares", typeof(GradientNormReference), typeof(GradientNormProperties),
+            "Reductions/GradientNormBenchmarks.OneTensor"),
+        new("Piece*", typeof(LambReference), typeof(LambProperties), "Optimizers/WholeTensorBenchmarks.Lamb"),
+        Norm("Strip*", "OneTensor"),
+        Norm("Tile*", "OneTensor"),
+        Norm("Fold*", "ManyTensors"),
+        Norm("NormWork", "OneTensor"),
+        Norm("ControlWork", "ControlAndScale"),
+        Norm("ScaledControlWork", "ControlAndScale"),
+        new(
+            "ScaleWork", typeof(GradientNormReference), typeof(LossScalerProperties),
+            "Reductions/GradientNormBenchmarks.ControlAndScale"),
+        new("StridedSum", typeof(BatchTestReference), typeof(BatchTestProperties), "Optimizers/BatchTestBenchmarks.Norm"),
+        Norm("StoredSource", "OneTensor"),
+        new(
+            "GradientSource", typeof(AdaGradNormReference), typeof(AdaGradNormProperties),
+            "Optimizers/WholeTensorBenchmarks.AdaGradNorm"),
+        new(
+            "CoupledSource", typeof(AdaGradNormReference), typeof(AdaGradNormProperties),
+            "Optimizers/WholeTensorBenchmarks.AdaGradNorm"),
+
+        Nearest("vq/nearest"),
+        Nearest("Nearest*"),
+        Nearest("CodeTermWork"),
+        Nearest("SquaredL2"),
+        Nearest("NegativeDot"),
+        Nearest("OneMinusCosine"),
+    ];
+
+    // What walks and kernels take as their mathematics; storages and accesses move bits and are in StorageTests.
+    private static readonly Type[] s_mathematics =
+    [
+        typeof(IUpdateRule), typeof(IExtras), typeof(IItemWork), typeof(IBlockWork), typeof(ISquareSource),
+        typeof(IActivation), typeof(ICodeMetric), typeof(IPiecePass), typeof(IPieceUpdate), typeof(ISecondMoments),
+    ];
+
+    private static readonly string[] s_names =
+    [
+        .. DeviceKernels.All.Keys.Select(id => id[..id.IndexOf('.', StringComparison.Ordinal)])
+            .Concat(typeof(IUpdateRule).Assembly.GetTypes()
+                .Where(t => t.IsValueType && s_mathematics.Any(m => m.IsAssignableFrom(t)))
+                .Select(t => t.Name.Split('`')[0]))
+            .Distinct(StringComparer.Ordinal)
+            .Order(StringComparer.Ordinal),
+    ];
+
+    public static TheoryData<string> Names() => [.. s_names];
+
+    [Theory]
+    [MemberData(nameof(Names))]
+    public void Has_an_oracle_properties_and_a_benchmark(string name)
+    {
+        Algorithm[] lines = [.. s_algorithms.Where(a => a.Covers(name))];
+        Assert.True(lines.Length == 1, $"{name} must have one line in the table, and has {lines.Length}.");
+        Algorithm algorithm = lines[0];
+
+        Assert.True(algorithm.Oracle.IsPublic && algorithm.Oracle.Assembly == typeof(Bounded).Assembly);
+        Assert.Contains(algorithm.Properties.GetMethods(), m =>
+            m.GetCustomAttribute<FactAttribute>() is not null || m.GetCustomAttribute<PropertyAttribute>() is not null);
+        (string file, string method) = algorithm.BenchmarkSource();
+        Assert.True(File.Exists(file), $"{name} has no benchmark: {file} does not exist.");
+        Assert.Contains(
+            BenchmarkMethods().Matches(File.ReadAllText(file)),
+            match => string.Equals(match.Groups["name"].Value, method, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Every_line_of_the_table_is_needed() =>
+        Assert.All(s_algorithms, a => Assert.True(s_names.Any(a.Covers), $"There is no {a.Name}."));
+
+    private static Algorithm Elementwise<TReference>(string name, string benchmark) => new(
+        name, typeof(TReference), typeof(ElementwiseProperties), $"Optimizers/OptimizerStepBenchmarks.{benchmark}");
+
+    private static Algorithm Nearest(string name) => new(
+        name, typeof(NearestReference), typeof(NearestProperties), "VectorQuantization/NearestBenchmarks.Nearest");
+
+    private static Algorithm Norm(string name, string benchmark) => new(
+        name, typeof(GradientNormReference), typeof(GradientNormProperties),
+        $"Reductions/GradientNormBenchmarks.{benchmark}");
+
+    [GeneratedRegex(@"^    \[Benchmark.*\r?\n(?:    \[.*\r?\n)*    public void (?<name>\w+)\(\)", RegexOptions.Multiline)]
+    private static partial Regex BenchmarkMethods();
+
+    private sealed record Algorithm(string Name, Type Oracle, Type Properties, string Benchmark)
+    {
+        internal bool Covers(string name) => Name.EndsWith('*')
+            ? name.StartsWith(Name[..^1], StringComparison.Ordinal)
+            : string.Equals(name, Name, StringComparison.Ordinal);
+
+        internal (string File, string Method) BenchmarkSource()
+        {
+            string[] parts = Benchmark.Split('.');
+            return (Path.Combine(Root(), "perf", "Kernels.Perf", parts[0] + ".cs"), parts[1]);
+        }
+
+        private static string Root()
+        {
+            DirectoryInfo? folder = new(AppContext.BaseDirectory);
+            while (folder is not null && !File.Exists(Path.Combine(folder.FullName, "Kernels.sln")))
+            {
+                folder = folder.Parent;
+            }
+
+            return folder?.FullName
+                ?? throw new InvalidOperationException($"No folder above {AppContext.BaseDirectory} has Kernels.sln.");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+using Kernels.VectorQuantization;
+
+namespace Kernels.Tools.Operations;
+
+/// <summary>The nearest code of each row.</summary>
+internal sealed class NearestOperation : Operation
+{
+    internal override string Name => "vq/nearest";
+
+    internal override string Summary => "The nearest code of each row, without the matrix of distances.";
+
+    internal override IReadOnlyList<TensorSpec> Inputs { get; } =
+    [
+        new TensorSpec("x", ElementType.Float32, ["n", "d"], "The rows."),
+        new TensorSpec("codes", ElementType.Float32, ["k", "d"], "The codebook."),
+    ];
+
+    internal override IReadOnlyList<TensorSpec> Outputs { get; } =
+    [
+        new TensorSpec("index", ElementType.Int32, ["n"], "The nearest code, the lowest on ties; -1 where there is none."),
+        new TensorSpec("distance", ElementType.Float32, ["n"], "Squared L2, negative dot, or 1 - cosine."),
+        new TensorSpec("margin", ElementType.Float32, ["n"], "How much farther the runner-up is."),
+    ];
+
+    internal override IReadOnlyList<OptionSpec> Options { get; } =
+    [
+        OptionSpec.Choice("metric", "l2", "What is smallest at the nearest code.", "l2", "dot", "cosine"),
+        OptionSpec.Integer("split", 0, "Parts of the codebook that are searched side by side; 0: the device's choice."),
+    ];
+
+    internal override void Run(OperationContext context)
+    {
+        Session session = context.Session;
+        (int n, int k, int d) = (context.Length("n"), context.Length("k"), context.Length("d"));
+        if (k == 0 || d == 0)
+        {
+            throw new BadInputException($"There must be a code and a dimension, and there are {k} and {d}.");
+        }
+
+        long split = context.Options.Integer("split");
+        if (split is < 0 or > int.MaxValue)
+        {
+            throw new BadInputException($"The option 'split' must be in [0, {int.MaxValue}], and is {split}.");
+        }
+
+        CodeMetric metric = Enum.Parse<CodeMetric>(context.Options.Choice("metric"), ignoreCase: true);
+        using var x = new DeviceTensor(session, context.Floats("x"));
+        using var codes = new DeviceTensor(session, context.Floats("codes"));
+        using var index = new DeviceTensor(session, n);
+        using var distance = new DeviceTensor(session, n);
+        using var margin = new DeviceTensor(session, n);
+        using var nearest = new NearestCode(session.Accelerator, Math.Max(n, 1), k, d, metric, splits: (int)split);
+        nearest.Search(session.Stream, x.View, codes.View, index.Integers, n, distance.Floats, margin.Floats);
+        context.Output("index", index.ToIntegers());
+        context.Output("distance", distance.ToArray());
+        context.Output("margin", margin.ToArray());
+    }
+}
