@@ -1,4 +1,5 @@
 using BenchmarkDotNet.Attributes;
+using ILGPU;
 using ILGPU.Runtime;
 using Kernels.Perf.Support;
 using Kernels.VectorQuantization;
