@@ -15,7 +15,11 @@ internal struct GradientSource<TGrad> : ISquareSource
     public ArrayView<StepControl> Control;
     public float Factor;
 
-    public readonly Quad Uniform() => new() { X = Factor * Control[0].GradientFactor };
+    public readonly Quad Uniform()
+    {
+        StepControl control = Control[0];
+        return new Quad { X = Factor * control.GradientFactor };
+    }
 
     public readonly float Read(long i, Quad uniform) => G.Decode(G.Read(i)) * uniform.X;
 
@@ -87,19 +91,22 @@ internal struct AdaGradNormAccumulate : IItemWork
 
 /// <summary>p = p * shrink - rate * g, one element per item.</summary>
 /// <remarks>Traffic: reads p, g; writes p: with the pass for the norm 16 bytes in F32, 20 with coupled decay.</remarks>
-internal struct AdaGradNormApply<TParam, TGrad> : IItemWork
+internal struct AdaGradNormApply<TParam, TGrad, TExtras> : IItemWork
     where TParam : struct, IStorage
     where TGrad : struct, IStorage
+    where TExtras : struct, IExtras
 {
-    public TParam P;
-    public TGrad G;
+    public UpdateTensors<TParam, TGrad> T;
+    public TExtras Extras;
     public ArrayView<StepControl> Control;
     public ArrayView<float> Rate;
-    public float Factor;
     public Decay Decay;
 
-    public readonly Quad Uniform() =>
-        new() { X = Factor * Control[0].GradientFactor, Y = Rate[0], Z = Control[0].Skip };
+    public readonly Quad Uniform()
+    {
+        StepControl control = Control[0];
+        return new Quad { X = T.GradientFactor * control.GradientFactor, Y = Rate[0], Z = control.Skip };
+    }
 
     public readonly void Item(long i, Quad uniform)
     {
@@ -108,24 +115,22 @@ internal struct AdaGradNormApply<TParam, TGrad> : IItemWork
             return;
         }
 
-        float p = Apply(P.Decode(P.Read(i)), G.Decode(G.Read(i)), uniform);
-        P.Write(i, P.Encode(p, P.Random(i >> 2).Lane((int)(i & 3))));
+        float p = Apply(T.P.Decode(T.P.Read(i)), T.G.Decode(T.G.Read(i)), uniform);
+        T.P.Write(i, T.P.Encode(p, T.P.Random(i >> 2).Lane((int)(i & 3))));
+        Extras.Output(i, p);
     }
 
-    internal readonly float Apply(float p, float g, Quad uniform)
-    {
-        Lane parameter = Lane.Of(p);
-        Lane gradient = Decay.Gradient(parameter, Lane.Of(g * uniform.X));
-        return (Decay.Parameter(parameter) - uniform.Y * gradient).Value;
-    }
+    internal readonly float Apply(float p, float g, Quad uniform) =>
+        Decay.Step(Lane.Of(p), Lane.Of(g * uniform.X), uniform.Y).Value;
 }
 
 /// <summary>The same with four elements per item, in 128-bit accesses.</summary>
-internal struct AdaGradNormApplyPacket<TParam, TGrad> : IItemWork
+internal struct AdaGradNormApplyPacket<TParam, TGrad, TExtras> : IItemWork
     where TParam : struct, IStorage
     where TGrad : struct, IStorage
+    where TExtras : struct, IExtras
 {
-    public AdaGradNormApply<TParam, TGrad> Single;
+    public AdaGradNormApply<TParam, TGrad, TExtras> Single;
 
     public readonly Quad Uniform() => Single.Uniform();
 
@@ -136,8 +141,8 @@ internal struct AdaGradNormApplyPacket<TParam, TGrad> : IItemWork
             return;
         }
 
-        Quad p = Update.Decode(Single.P, i);
-        Quad g = Update.Decode(Single.G, i);
+        Quad p = Update.Decode(Single.T.P, i);
+        Quad g = Update.Decode(Single.T.G, i);
         p = new Quad
         {
             X = Single.Apply(p.X, g.X, uniform),
@@ -145,6 +150,7 @@ internal struct AdaGradNormApplyPacket<TParam, TGrad> : IItemWork
             Z = Single.Apply(p.Z, g.Z, uniform),
             W = Single.Apply(p.W, g.W, uniform),
         };
-        Single.P.WritePacket(i, Update.Encode(Single.P, p, i));
+        Single.T.P.WritePacket(i, Update.Encode(Single.T.P, p, i));
+        Single.Extras.OutputPacket(i, p);
     }
 }

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using ILGPU;
 using ILGPU.Algorithms;
 using ILGPU.Util;
@@ -7,77 +8,42 @@ using Kernels.DeviceCode.Storage;
 
 namespace Kernels.DeviceCode.Optimizers;
 
-/// <summary>Adafactor's tensors, its constants, and the mathematics of one element.</summary>
+/// <summary>How second moments are kept.</summary>
+internal interface ISecondMoments
+{
+    /// <summary>Row means and column means of a matrix, instead of one number for each element.</summary>
+    static abstract bool IsFactored { get; }
+}
+
+/// <summary>A matrix: A is [rows], B is [columns].</summary>
+internal readonly struct FactoredMoments : ISecondMoments
+{
+    public static bool IsFactored => true;
+}
+
+/// <summary>A vector: A is [n].</summary>
+internal readonly struct WholeMoments : ISecondMoments
+{
+    public static bool IsFactored => false;
+}
+
+/// <summary>Adafactor's constants, and the mathematics of one element.</summary>
 /// <remarks>
 /// Source: Shazeer, Stern 2018, arXiv:1804.04235, algorithms 4 and 5, as in torch.optim.Adafactor: means in place of
 /// sums, the rate caps the relative step, epsilon1 bounds the mean of the row means and the root from below.
-/// Shapes: matrix [rows, columns] row-major; a vector is kept as rows of 1024 elements, the last perhaps shorter, with
-/// one second moment for each element.
-/// Traffic: a matrix is read three times (g and p; g; g), p written once, and g once more for the columns: 28 bytes in
-/// F32. A vector: g, p, v; g, v; g, v, p and v, p written: 40 bytes.
+/// Shapes: matrix [rows, columns] row-major, every row cut into pieces of 256 elements; a vector is one row, with one
+/// second moment for each element.
+/// Traffic: a matrix is read three times (g and p; g; g and p), p written once, and g once more for the columns: 28 bytes
+/// in F32. A vector: g, p, v, v written; g, v; g, v, p, p written: 36 bytes.
 /// Needs: no shared memory.
-/// Order: the same bits for every launch shape. A chunk is 1024 columns of a row, summed by 32 lanes; columns are summed
-/// 64 rows at a time.
+/// Order: the same bits for every launch shape. A piece is summed by 32 lanes, and those by a tree; columns are summed 64
+/// rows at a time.
 /// Domain: squares are not scaled: sums are right while squares are normal numbers.
-/// Error: depth 31 in a lane; 32 for each chunk of a row; 63 in a group of rows, and one for each group; sums over
-/// rows 63 for each fold of 64 to 1.
+/// Error: depth 7 in a lane and 5 in a piece; one for each piece of a row; 63 in a group of rows, and one for each group;
+/// sums over all rows or pieces 63 for each fold of 64 to 1.
 /// </remarks>
-internal struct AdafactorTensors<TParam, TGrad>
-    where TParam : struct, IStorage
-    where TGrad : struct, IStorage
-{
-    public TParam P;
-    public TGrad G;
-
-    /// <summary>[rows] of a matrix; [n] of a vector.</summary>
-    public ArrayView<float> RowVariance;
-
-    /// <summary>[columns] of a matrix; of a vector not used.</summary>
-    public ArrayView<float> ColumnVariance;
-    public ArrayView<StepControl> Control;
-
-    /// <summary>[4]: 1 / max(mean of the row means, epsilon1), the rate, and the rate divided by the clip.</summary>
-    public ArrayView<float> Numbers;
-    public AdafactorScalars Scalars;
-    public AdafactorShape Shape;
-
-    public readonly float Gradient(long i, float factor) => G.Decode(G.Read(i)) * factor;
-
-    /// <summary>The update before clipping.</summary>
-    public readonly float Direction(long i, int column, float factor, float rowScale)
-    {
-        float second = Shape.IsVector != 0 ? RowVariance[i] : rowScale * ColumnVariance[column];
-        float root = XMath.Sqrt(second);
-        // A NaN goes through.
-        root = Utilities.Select(root < Scalars.Epsilon1, Scalars.Epsilon1, root);
-        return Gradient(i, factor) / root;
-    }
-}
-
-/// <summary>Rows and columns, and how they are cut into chunks.</summary>
-internal struct AdafactorShape
-{
-    internal const int ChunkLength = 1024;
-    internal const int Lanes = 32;
-
-    public long Length;
-    public int Rows;
-    public int Columns;
-    public int ChunksOfRow;
-    public int IsVector;
-
-    /// <summary>One past the last column of a row.</summary>
-    public readonly int EndOf(long row)
-    {
-        long left = Length - row * Columns;
-        return (int)Utilities.Select(left < Columns, left, Columns);
-    }
-}
-
-/// <summary>Adafactor's constants.</summary>
 internal struct AdafactorScalars
 {
-    public float GradientFactor;
     public float Beta2;
     public float OneMinusBeta2;
     public float Epsilon1;
@@ -88,73 +54,81 @@ internal struct AdafactorScalars
     public float InverseRoot;   // 1 / sqrt(n)
     public float InverseRows;
     public float InverseColumns;
-}
 
-/// <summary>First pass: the squares of the gradient and of the parameters, one lane of a chunk; a vector's moments.</summary>
-internal struct AdafactorSquares<TParam, TGrad> : IBlockWork
-    where TParam : struct, IStorage
-    where TGrad : struct, IStorage
-{
-    public AdafactorTensors<TParam, TGrad> T;
+    /// <summary>A second moment with another square, or mean of squares.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly T Second<T>(T second, T square)
+        where T : struct, ILane<T> => Beta2 * second + OneMinusBeta2 * square;
 
-    /// <summary>Out: [rows * chunks * 32].</summary>
-    public ArrayView<float> GradientSquares;
-
-    /// <summary>Out: [rows * chunks * 32].</summary>
-    public ArrayView<float> ParameterSquares;
-
-    public static int LaneCount => AdafactorShape.Lanes;
-
-    public readonly Quad Uniform(long block) => new()
+    /// <summary>The update before clipping.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly T Direction<T>(T g, T second)
+        where T : struct, ILane<T>
     {
-        X = T.Scalars.GradientFactor * T.Control[0].GradientFactor,
-        Y = T.Control[0].Skip,
-    };
-
-    public readonly void Item(long block, int lane, Quad uniform)
-    {
-        if (uniform.Y != 0f)
-        {
-            return;
-        }
-
-        long row = block / T.Shape.ChunksOfRow;
-        int first = (int)(block % T.Shape.ChunksOfRow) * AdafactorShape.ChunkLength;
-        int end = T.Shape.EndOf(row);
-        int chunkEnd = first + AdafactorShape.ChunkLength;
-        end = Utilities.Select(chunkEnd < end, chunkEnd, end);
-        float gradient = 0f;
-        float parameter = 0f;
-        for (int column = first + lane; column < end; column += AdafactorShape.Lanes)
-        {
-            long i = row * T.Shape.Columns + column;
-            float g = T.Gradient(i, uniform.X);
-            float p = T.P.Decode(T.P.Read(i));
-            gradient += g * g;
-            parameter += p * p;
-            if (T.Shape.IsVector != 0)
-            {
-                T.RowVariance[i] = T.Scalars.Beta2 * T.RowVariance[i] + T.Scalars.OneMinusBeta2 * (g * g);
-            }
-        }
-
-        GradientSquares[block * AdafactorShape.Lanes + lane] = gradient;
-        ParameterSquares[block * AdafactorShape.Lanes + lane] = parameter;
+        T root = T.Sqrt(second);
+        T least = T.Of(Epsilon1);
+        // A NaN goes through.
+        return g / T.IfLess(root, least, least, root);
     }
 }
 
-/// <summary>The sums of the chunks of one row, and the row's second moment.</summary>
+/// <summary>First pass: the squares of the gradient and of the parameters; a vector's moments.</summary>
+internal struct AdafactorSquares<TParam, TGrad, TMoments> : IPiecePass
+    where TParam : struct, IStorage
+    where TGrad : struct, IStorage
+    where TMoments : struct, ISecondMoments
+{
+    public UpdateTensors<TParam, TGrad> T;
+    public ArrayView<StepControl> Control;
+    public AdafactorScalars Scalars;
+
+    /// <summary>Out: [pieces * 32]; of a vector not used.</summary>
+    public ArrayView<float> GradientSquares;
+
+    /// <summary>Out: [pieces * 32].</summary>
+    public ArrayView<float> ParameterSquares;
+
+    public static bool WritesElements => !TMoments.IsFactored;
+
+    public readonly Quad Uniform(long row, long column)
+    {
+        StepControl control = Control[0];
+        return new Quad { X = T.GradientFactor * control.GradientFactor, Y = control.Skip };
+    }
+
+    public readonly Quad Element(long i, long column, Quad uniform, Quad sum)
+    {
+        float g = T.G.Decode(T.G.Read(i)) * uniform.X;
+        float p = T.P.Decode(T.P.Read(i));
+        if (!TMoments.IsFactored)
+        {
+            T.A[i] = Scalars.Second(Lane.Of(T.A[i]), Lane.Of(g * g)).Value;
+        }
+
+        return PieceSum.Add(sum, g, p, uniform.Y);
+    }
+
+    public readonly void Store(long lane, Quad sum)
+    {
+        if (TMoments.IsFactored)
+        {
+            GradientSquares[lane] = sum.X;
+        }
+
+        ParameterSquares[lane] = sum.Y;
+    }
+}
+
+/// <summary>The sums of the pieces of one row, and the row's second moment.</summary>
 internal struct AdafactorRows : IItemWork
 {
-    public ArrayView<float> GradientSquares;
-    public ArrayView<float> ParameterSquares;
+    /// <summary>[rows * pieces].</summary>
+    public ArrayView<float> GradientPieces;
+
     public ArrayView<float> RowVariance;
     public ArrayView<StepControl> Control;
     public AdafactorScalars Scalars;
-    public AdafactorShape Shape;
-
-    /// <summary>Out: [rows].</summary>
-    public ArrayView<float> ParameterRows;
+    public int PiecesOfRow;
 
     public readonly Quad Uniform() => default;
 
@@ -165,30 +139,84 @@ internal struct AdafactorRows : IItemWork
             return;
         }
 
-        int count = Shape.ChunksOfRow * AdafactorShape.Lanes;
-        ParameterRows[i] = LambBlocks.Sum(ParameterSquares, i * count, count);
-        if (Shape.IsVector == 0)
-        {
-            float mean = LambBlocks.Sum(GradientSquares, i * count, count) * Scalars.InverseColumns;
-            RowVariance[i] = Scalars.Beta2 * RowVariance[i] + Scalars.OneMinusBeta2 * mean;
-        }
+        float mean = LambRuns.Sum(GradientPieces, i * PiecesOfRow, PiecesOfRow) * Scalars.InverseColumns;
+        RowVariance[i] = Scalars.Second(Lane.Of(RowVariance[i]), Lane.Of(mean)).Value;
     }
 }
 
-/// <summary>The squares of one column in a group of 64 rows.</summary>
-internal struct AdafactorColumnGroups<TParam, TGrad> : IItemWork
+/// <summary>The squares of one column in a group of 64 rows: the groups are the rows of the pieces.</summary>
+internal struct AdafactorColumnGroups<TParam, TGrad> : IPieceUpdate
     where TParam : struct, IStorage
     where TGrad : struct, IStorage
 {
     internal const int GroupRows = 64;
 
-    public AdafactorTensors<TParam, TGrad> T;
+    public UpdateTensors<TParam, TGrad> T;
+    public ArrayView<StepControl> Control;
+    public long Columns;
 
     /// <summary>Out: [groups, columns].</summary>
     public ArrayView<float> ColumnSquares;
 
-    public readonly Quad Uniform() =>
-        new() { X = T.Scalars.GradientFactor * T.Control[0].GradientFactor, Y = T.Control[0].Skip };
+    public readonly Quad Uniform(long row, long column)
+    {
+        StepControl control = Control[0];
+        return new Quad { X = T.GradientFactor * control.GradientFactor, Y = control.Skip };
+    }
+
+    public readonly void Element(long i, long column, Quad uniform)
+    {
+        long first = (i - column) * GroupRows + column;
+        // By hand and in one chain: of several equal ones LLVM would make a vector within the item.
+        float sum = Eight(first, Columns, uniform.X, 0f);
+        sum = Eight(first + 8 * Columns, Columns, uniform.X, sum);
+        sum = Eight(first + 16 * Columns, Columns, uniform.X, sum);
+        sum = Eight(first + 24 * Columns, Columns, uniform.X, sum);
+        sum = Eight(first + 32 * Columns, Columns, uniform.X, sum);
+        sum = Eight(first + 40 * Columns, Columns, uniform.X, sum);
+        sum = Eight(first + 48 * Columns, Columns, uniform.X, sum);
+        sum = Eight(first + 56 * Columns, Columns, uniform.X, sum);
+        ColumnSquares[i] = sum;
+    }
+
+    private readonly float Eight(long i, long row, float factor, float sum)
+    {
+        sum += Square(i, factor);
+        sum += Square(i + row, factor);
+        sum += Square(i + 2 * row, factor);
+        sum += Square(i + 3 * row, factor);
+        sum += Square(i + 4 * row, factor);
+        sum += Square(i + 5 * row, factor);
+        sum += Square(i + 6 * row, factor);
+        return sum + Square(i + 7 * row, factor);
+    }
+
+    private readonly float Square(long i, float factor)
+    {
+        float g = T.G.Decode(T.G.Read(i)) * factor;
+        return g * g;
+    }
+}
+
+/// <summary>The squares of one column in the last rows, fewer than 64.</summary>
+internal struct AdafactorColumnTail<TParam, TGrad> : IItemWork
+    where TParam : struct, IStorage
+    where TGrad : struct, IStorage
+{
+    public UpdateTensors<TParam, TGrad> T;
+    public ArrayView<StepControl> Control;
+    public long FirstRow;
+    public long EndRow;
+    public long Columns;
+
+    /// <summary>Out: [groups, columns], the last group.</summary>
+    public ArrayView<float> ColumnSquares;
+
+    public readonly Quad Uniform()
+    {
+        StepControl control = Control[0];
+        return new Quad { X = T.GradientFactor * control.GradientFactor, Y = control.Skip };
+    }
 
     public readonly void Item(long i, Quad uniform)
     {
@@ -197,17 +225,14 @@ internal struct AdafactorColumnGroups<TParam, TGrad> : IItemWork
             return;
         }
 
-        long group = i / T.Shape.Columns;
-        long column = i % T.Shape.Columns;
-        long end = Utilities.Select((group + 1) * GroupRows < T.Shape.Rows, (group + 1) * GroupRows, T.Shape.Rows);
         float sum = 0f;
-        for (long row = group * GroupRows; row < end; row++)
+        for (long row = FirstRow; row < EndRow; row++)
         {
-            float g = T.Gradient(row * T.Shape.Columns + column, uniform.X);
+            float g = T.G.Decode(T.G.Read(row * Columns + i)) * uniform.X;
             sum += g * g;
         }
 
-        ColumnSquares[i] = sum;
+        ColumnSquares[FirstRow / AdafactorColumnGroups<TParam, TGrad>.GroupRows * Columns + i] = sum;
     }
 }
 
@@ -218,7 +243,7 @@ internal struct AdafactorColumns : IItemWork
     public ArrayView<float> ColumnVariance;
     public ArrayView<StepControl> Control;
     public AdafactorScalars Scalars;
-    public AdafactorShape Shape;
+    public long Columns;
     public int Groups;
 
     public readonly Quad Uniform() => default;
@@ -233,10 +258,10 @@ internal struct AdafactorColumns : IItemWork
         float sum = ColumnSquares[i];
         for (long group = 1; group < Groups; group++)
         {
-            sum += ColumnSquares[group * Shape.Columns + i];
+            sum += ColumnSquares[group * Columns + i];
         }
 
-        ColumnVariance[i] = Scalars.Beta2 * ColumnVariance[i] + Scalars.OneMinusBeta2 * (sum * Scalars.InverseRows);
+        ColumnVariance[i] = Scalars.Second(Lane.Of(ColumnVariance[i]), Lane.Of(sum * Scalars.InverseRows)).Value;
     }
 }
 
@@ -245,6 +270,8 @@ internal struct AdafactorScale : IItemWork
 {
     public ArrayView<float> RowSum;
     public ArrayView<float> ParameterSum;
+
+    /// <summary>Out: 1 / max(mean of the row means, epsilon1), and the rate.</summary>
     public ArrayView<float> Numbers;
     public AdafactorScalars Scalars;
 
@@ -259,68 +286,45 @@ internal struct AdafactorScale : IItemWork
     }
 }
 
-/// <summary>Second pass: the squares of the update, one lane of a chunk.</summary>
-internal struct AdafactorUpdateSquares<TParam, TGrad> : IBlockWork
+/// <summary>Second pass: the squares of the update.</summary>
+internal struct AdafactorUpdateSquares<TParam, TGrad, TMoments> : IPiecePass
     where TParam : struct, IStorage
     where TGrad : struct, IStorage
+    where TMoments : struct, ISecondMoments
 {
-    public AdafactorTensors<TParam, TGrad> T;
+    public UpdateTensors<TParam, TGrad> T;
+    public ArrayView<StepControl> Control;
+    public ArrayView<float> Numbers;
+    public AdafactorScalars Scalars;
 
-    /// <summary>Out: [rows * chunks * 32].</summary>
+    /// <summary>Out: [pieces * 32].</summary>
     public ArrayView<float> UpdateSquares;
 
-    public static int LaneCount => AdafactorShape.Lanes;
+    public static bool WritesElements => false;
 
-    public readonly Quad Uniform(long block) => new()
+    public readonly Quad Uniform(long row, long column)
     {
-        X = T.Scalars.GradientFactor * T.Control[0].GradientFactor,
-        Y = T.Control[0].Skip,
-        Z = T.Shape.IsVector != 0 ? 0f : T.RowVariance[block / T.Shape.ChunksOfRow] * T.Numbers[0],
-    };
-
-    public readonly void Item(long block, int lane, Quad uniform)
-    {
-        if (uniform.Y != 0f)
-        {
-            return;
-        }
-
-        long row = block / T.Shape.ChunksOfRow;
-        int first = (int)(block % T.Shape.ChunksOfRow) * AdafactorShape.ChunkLength;
-        int end = T.Shape.EndOf(row);
-        int chunkEnd = first + AdafactorShape.ChunkLength;
-        end = Utilities.Select(chunkEnd < end, chunkEnd, end);
-        float sum = 0f;
-        for (int column = first + lane; column < end; column += AdafactorShape.Lanes)
-        {
-            float u = T.Direction(row * T.Shape.Columns + column, column, uniform.X, uniform.Z);
-            sum += u * u;
-        }
-
-        UpdateSquares[block * AdafactorShape.Lanes + lane] = sum;
+        StepControl control = Control[0];
+        return new Quad { X = T.GradientFactor * control.GradientFactor, Y = control.Skip, Z = TMoments.IsFactored ? T.A[row] * Numbers[0] : 0f, };
     }
-}
 
-/// <summary>The sum of the chunks of one row.</summary>
-internal struct AdafactorUpdateRows : IItemWork
-{
-    public ArrayView<float> UpdateSquares;
-    public ArrayView<float> UpdateRows;
-    public AdafactorShape Shape;
-
-    public readonly Quad Uniform() => default;
-
-    public readonly void Item(long i, Quad uniform)
+    public readonly Quad Element(long i, long column, Quad uniform, Quad sum)
     {
-        int count = Shape.ChunksOfRow * AdafactorShape.Lanes;
-        UpdateRows[i] = LambBlocks.Sum(UpdateSquares, i * count, count);
+        float second = TMoments.IsFactored ? uniform.Z * T.B[column] : T.A[i];
+        float u = Scalars.Direction(Lane.Of(T.G.Decode(T.G.Read(i)) * uniform.X), Lane.Of(second)).Value;
+        sum.Y += u * u;
+        return sum;
     }
+
+    public readonly void Store(long lane, Quad sum) => UpdateSquares[lane] = sum.Y;
 }
 
 /// <summary>The rate after clipping: one item.</summary>
 internal struct AdafactorClip : IItemWork
 {
     public ArrayView<float> UpdateSum;
+
+    /// <summary>Out: the third, the rate divided by the clip.</summary>
     public ArrayView<float> Numbers;
     public AdafactorScalars Scalars;
 
@@ -333,41 +337,31 @@ internal struct AdafactorClip : IItemWork
     }
 }
 
-/// <summary>Third pass: p = p * shrink - rate / clip * update, one lane of a chunk.</summary>
-internal struct AdafactorApply<TParam, TGrad> : IBlockWork
+/// <summary>Third pass: p = p * shrink - rate / clip * update.</summary>
+internal struct AdafactorApply<TParam, TGrad, TMoments, TExtras> : IPieceUpdate
     where TParam : struct, IStorage
     where TGrad : struct, IStorage
+    where TMoments : struct, ISecondMoments
+    where TExtras : struct, IExtras
 {
-    public AdafactorTensors<TParam, TGrad> T;
+    public UpdateTensors<TParam, TGrad> T;
+    public TExtras Extras;
+    public ArrayView<StepControl> Control;
+    public ArrayView<float> Numbers;
+    public AdafactorScalars Scalars;
 
-    public static int LaneCount => AdafactorShape.Lanes;
-
-    public readonly Quad Uniform(long block) => new()
+    public readonly Quad Uniform(long row, long column)
     {
-        X = T.Scalars.GradientFactor * T.Control[0].GradientFactor,
-        Y = T.Control[0].Skip,
-        Z = T.Shape.IsVector != 0 ? 0f : T.RowVariance[block / T.Shape.ChunksOfRow] * T.Numbers[0],
-        W = T.Numbers[2],
-    };
+        StepControl control = Control[0];
+        return new Quad { X = T.GradientFactor * control.GradientFactor, Y = control.Skip, Z = TMoments.IsFactored ? T.A[row] * Numbers[0] : 0f, W = Numbers[2], };
+    }
 
-    public readonly void Item(long block, int lane, Quad uniform)
+    public readonly void Element(long i, long column, Quad uniform)
     {
-        if (uniform.Y != 0f)
-        {
-            return;
-        }
-
-        long row = block / T.Shape.ChunksOfRow;
-        int first = (int)(block % T.Shape.ChunksOfRow) * AdafactorShape.ChunkLength;
-        int end = T.Shape.EndOf(row);
-        int chunkEnd = first + AdafactorShape.ChunkLength;
-        end = Utilities.Select(chunkEnd < end, chunkEnd, end);
-        for (int column = first + lane; column < end; column += AdafactorShape.Lanes)
-        {
-            long i = row * T.Shape.Columns + column;
-            float u = T.Direction(i, column, uniform.X, uniform.Z);
-            float p = T.P.Decode(T.P.Read(i)) * T.Scalars.Shrink - uniform.W * u;
-            T.P.Write(i, T.P.Encode(p, T.P.Random(i >> 2).Lane((int)(i & 3))));
-        }
+        float second = TMoments.IsFactored ? uniform.Z * T.B[column] : T.A[i];
+        float u = Scalars.Direction(Lane.Of(T.G.Decode(T.G.Read(i)) * uniform.X), Lane.Of(second)).Value;
+        float p = T.P.Decode(T.P.Read(i)) * Scalars.Shrink - uniform.W * u;
+        T.P.Write(i, T.P.Encode(p, T.P.Random(i >> 2).Lane((int)(i & 3))));
+        Extras.Output(i, p);
     }
 }

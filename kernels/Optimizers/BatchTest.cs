@@ -93,7 +93,7 @@ internal struct BatchProducts<TGrad> : IBlockWork
 
     public readonly Quad Uniform(long block) => default;
 
-    public readonly void Item(long block, int lane, Quad uniform)
+    public readonly void Item(long block, long lane, Quad uniform)
     {
         long sample = block / ChunksOfRow;
         long first = block % ChunksOfRow * ChunkLength;

@@ -21,4 +21,8 @@ internal struct Decay
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly T Parameter<T>(T p)
         where T : struct, ILane<T> => p * Shrink;
+
+    /// <summary>A step against the gradient: p * Shrink - rate * (g + L2 * p).</summary>
+    public readonly T Step<T>(T p, T g, float rate)
+        where T : struct, ILane<T> => Parameter(p) - rate * Gradient(p, g);
 }

@@ -29,6 +29,16 @@ internal struct Chunk
     public int Rule;
 }
 
+/// <summary>Four rules on their way to the table, as an argument: a copy from the host would wait for the device.</summary>
+internal struct RuleSet<TRule>
+    where TRule : unmanaged, IUpdateRule
+{
+    public TRule First;
+    public TRule Second;
+    public TRule Third;
+    public TRule Fourth;
+}
+
 /// <summary>The walks of every element-wise optimizer; the mathematics is in the rule.</summary>
 /// <remarks>
 /// Shapes: all tensors [n]; the launch covers exactly the elements from <c>first</c> on, so there is no bounds check.
@@ -106,6 +116,28 @@ internal static class Update
         Chunk chunk = chunks[Grid.IdxX];
         TRule rule = rules[chunk.Rule];
         StepPacket(t, extras, rule, (long)chunk.Block * (BlockLength / 4) + Group.IdxX);
+    }
+
+    /// <summary>Writes rules into the table: one item, and as many of the four as <paramref name="count"/> says.</summary>
+    [DeviceKernel("optimizers/update.rules")]
+    internal static void SetRules<TRule>(ArrayView<TRule> rules, int first, int count, RuleSet<TRule> set)
+        where TRule : unmanaged, IUpdateRule
+    {
+        rules[first] = set.First;
+        if (count > 1)
+        {
+            rules[first + 1] = set.Second;
+        }
+
+        if (count > 2)
+        {
+            rules[first + 2] = set.Third;
+        }
+
+        if (count > 3)
+        {
+            rules[first + 3] = set.Fourth;
+        }
     }
 
     /// <summary>

@@ -227,7 +227,7 @@ internal struct StripWork<TSource> : IBlockWork
 
     public readonly Quad Uniform(long block) => Source.Uniform();
 
-    public readonly void Item(long block, int lane, Quad uniform)
+    public readonly void Item(long block, long lane, Quad uniform)
     {
         long i = block * SumOfSquares.StripLength + lane;
         // By hand: with an inner loop PoCL does not vectorise across the lanes.
@@ -267,7 +267,7 @@ internal struct StripTailWork<TSource> : IBlockWork
 
     public readonly Quad Uniform(long block) => Source.Uniform();
 
-    public readonly void Item(long block, int lane, Quad uniform)
+    public readonly void Item(long block, long lane, Quad uniform)
     {
         long i = block * SumOfSquares.StripLength + lane;
         float sum = 0f;

@@ -23,7 +23,7 @@ internal interface IBlockWork
     Quad Uniform(long block);
 
     /// <summary>Does one lane of one block.</summary>
-    void Item(long block, int lane, Quad uniform);
+    void Item(long block, long lane, Quad uniform);
 }
 
 /// <summary>The walks of the reductions; what is computed is in the work.</summary>
@@ -42,7 +42,11 @@ internal static class Walks
         Quad uniform = work.Uniform();
         // Separates what is uniform from what is not: PoCL then keeps it in registers and vectorises the rest.
         Group.Barrier();
-        work.Item(first + (long)Grid.IdxX * Group.DimX + Group.IdxX, uniform);
+        // Always so, as in Blocks.
+        if (first >= 0)
+        {
+            work.Item(first + (long)Grid.IdxX * Group.DimX + Group.IdxX, uniform);
+        }
     }
 
     /// <summary>One lane of a block each; consecutive items are consecutive lanes.</summary>
@@ -54,6 +58,25 @@ internal static class Walks
         long block = first + Grid.IdxX / groups;
         Quad uniform = work.Uniform(block);
         Group.Barrier(); // as in Items
-        work.Item(block, Grid.IdxX % groups * Group.DimX + Group.IdxX, uniform);
+        // Always so. ILGPU moves loads down to their use in the same basic block, even over a barrier; this begins another.
+        if (first >= 0)
+        {
+            // Long before the multiplication, as in Update.Elements.
+            work.Item(block, (long)(Grid.IdxX % groups) * Group.DimX + Group.IdxX, uniform);
+        }
+    }
+
+    /// <summary>The same with a number of groups for each block, for blocks of another number of lanes.</summary>
+    [DeviceKernel("reductions/walks.shortblocks")]
+    internal static void ShortBlocks<TWork>(TWork work, long first, int groups)
+        where TWork : struct, IBlockWork
+    {
+        long block = first + Grid.IdxX / groups;
+        Quad uniform = work.Uniform(block);
+        Group.Barrier(); // as in Items
+        if (first >= 0)
+        {
+            work.Item(block, (long)(Grid.IdxX % groups) * Group.DimX + Group.IdxX, uniform);
+        }
     }
 }

@@ -82,7 +82,7 @@ public class WholeTensorBenchmarks
     /// <summary>AdaGradNorm: the norm of the gradient, then the step.</summary>
     [Benchmark(OperationsPerInvoke = Steps), Moves(16)]
     public void AdaGradNorm() => Run(_ => _adaGradNorm.Step(
-        _session.Stream, _tensors[0].View, _tensors[1].View, _sum.View, _adaGradNormOptions));
+        _session.Stream, _tensors[0].View, _tensors[1].View, _sum.View, 1, _adaGradNormOptions));
 
     /// <summary>LAMB: moments and norms, then the step.</summary>
     [Benchmark(OperationsPerInvoke = Steps), Moves(40)]

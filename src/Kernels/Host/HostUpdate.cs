@@ -2,7 +2,6 @@ using System.Numerics;
 using System.Runtime.CompilerServices;
 using Kernels.DeviceCode.Common;
 using Kernels.DeviceCode.Optimizers;
-using Kernels.DeviceCode.Storage;
 using Kernels.Optimizers;
 
 namespace Kernels.Host;
@@ -41,40 +40,20 @@ internal static class HostUpdate
         }
     }
 
+    /// <summary>The work without its rules; false where the step is to be skipped.</summary>
     internal static unsafe bool TryResolve<TRule>(in UpdateCall call, out Work<TRule> work)
         where TRule : unmanaged, IUpdateRule
     {
+        bool isTaken = HostTensors.TryResolve(call, out HostTensors tensors);
         work = new Work<TRule>
         {
-            P = Address(call.P),
-            G = Address(call.G),
-            A = (float*)Address(call.A),
-            B = (float*)Address(call.B),
-            C = (float*)Address(call.C),
-            Average = (float*)Address(call.Extras.Average),
-            Copy = Address(call.Extras.Copy),
-            ParamStorage = call.P.Storage,
-            GradStorage = call.G.Storage,
-            CopyStorage = call.Extras.Copy.Storage,
-            Stochastic = call.Extras.StochasticRounding,
-            Random = new StochasticBF16(
-                default, call.Seed0, call.Seed1, call.RandomStep, call.Extras.FirstElement / 4),
-            AverageRate = (float)call.Extras.AverageRate,
-            Factor = call.GradientFactor,
+            Tensors = tensors,
+            A = HostTensors.Floats(call.A),
+            B = HostTensors.Floats(call.B),
+            C = HostTensors.Floats(call.C),
         };
-        if (call.Extras.Control.IsValid)
-        {
-            var control = (StepControl*)Address(call.Extras.Control);
-            work.Factor *= control->GradientFactor;
-            return control->Skip == 0f;
-        }
-
-        return true;
+        return isTaken;
     }
-
-    private static unsafe byte* Address(TensorView view) => view.Buffer is null || view.Length == 0
-        ? null
-        : (byte*)view.Buffer.NativePtr + view.Index * view.ElementBytes;
 
     internal unsafe struct Work<TRule> : IHostWork
         where TRule : unmanaged, IUpdateRule
@@ -82,20 +61,10 @@ internal static class HostUpdate
         internal TRule Rule;
         internal TRule[]? Rules;
         internal Chunk[]? Chunks;
-        internal byte* P;
-        internal byte* G;
+        internal HostTensors Tensors;
         internal float* A;
         internal float* B;
         internal float* C;
-        internal float* Average;
-        internal byte* Copy;
-        internal Storage ParamStorage;
-        internal Storage GradStorage;
-        internal Storage CopyStorage;
-        internal bool Stochastic;
-        internal StochasticBF16 Random;
-        internal float AverageRate;
-        internal float Factor;
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public readonly void Run(long begin, long end)
@@ -121,36 +90,10 @@ internal static class HostUpdate
         {
             float* stagedP = stackalloc float[Block];
             float* stagedG = stackalloc float[Block];
-            float* p = ParamStorage == Storage.F32 ? (float*)P + first : stagedP;
-            float* g = GradStorage == Storage.F32 ? (float*)G + first : stagedG;
-            if (ParamStorage != Storage.F32)
-            {
-                Decode((ushort*)P + first, ParamStorage, p, count);
-            }
-
-            if (GradStorage != Storage.F32)
-            {
-                Decode((ushort*)G + first, GradStorage, g, count);
-            }
-
-            Apply(rule, p, g, A + first, B + first, C + first, count, Factor);
-            if (Average is not null)
-            {
-                for (int i = 0; i < count; i++)
-                {
-                    Average[first + i] += AverageRate * (p[i] - Average[first + i]);
-                }
-            }
-
-            if (Copy is not null)
-            {
-                Encode(p, (ushort*)Copy + first, CopyStorage, first, count);
-            }
-
-            if (ParamStorage != Storage.F32)
-            {
-                Encode(p, (ushort*)P + first, ParamStorage, first, count);
-            }
+            float* p = Tensors.Parameters(first, count, stagedP);
+            float* g = Tensors.Gradients(first, count, stagedG);
+            Apply(rule, p, g, A + first, B + first, C + first, count, Tensors.Factor);
+            Tensors.Write(p, first, count);
         }
 
         private static void Apply(
@@ -230,72 +173,6 @@ internal static class HostUpdate
                     c[i] = e.C.Value;
                 }
             }
-        }
-
-        private static void Decode(ushort* source, Storage storage, float* destination, int count)
-        {
-            for (int i = 0; i < count; i++)
-            {
-                destination[i] = storage == Storage.F16
-                    ? default(F16).Decode(source[i])
-                    : default(BF16).Decode(source[i]);
-            }
-        }
-
-        private readonly void Encode(float* source, ushort* destination, Storage storage, long first, int count)
-        {
-            if (storage == Storage.BF16 && Stochastic)
-            {
-                EncodeStochastic(source, destination, first, count);
-                return;
-            }
-
-            for (int i = 0; i < count; i++)
-            {
-                destination[i] = (ushort)(storage == Storage.F16
-                    ? default(F16).Encode(source[i], 0)
-                    : BF16.Nearest(source[i]));
-            }
-        }
-
-        [SkipLocalsInit]
-        private readonly void EncodeStochastic(float* source, ushort* destination, long first, int count)
-        {
-            long position = Random.Position(first);
-            ushort* noise = stackalloc ushort[Block + StripNoise.Slack];
-            int skipped = (int)(position & 7);
-            for (int k = 0; k < skipped + count; k += 8)
-            {
-                *(QuadBits*)(noise + k) = Random.Noise((position >> 3) + (k >> 3));
-            }
-
-            ushort* random = noise + skipped;
-            int i = 0;
-            for (; i + Vector<ushort>.Count <= count; i += Vector<ushort>.Count)
-            {
-                Vector.Widen(Vector.Load(random + i), out Vector<uint> low, out Vector<uint> high);
-                Vector.Narrow(
-                    Rounded(source + i, low), Rounded(source + i + Vector<uint>.Count, high)).Store(destination + i);
-            }
-
-            for (; i < count; i++)
-            {
-                destination[i] = (ushort)Random.Encode(source[i], random[i]);
-            }
-        }
-
-        /// <summary>StochasticBF16.Encode, several at once.</summary>
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static Vector<uint> Rounded(float* source, Vector<uint> random)
-        {
-            Vector<uint> bits = Vector.Load((uint*)source);
-            Vector<uint> magnitude = bits & new Vector<uint>(0x7FFFFFFFu);
-            // Infinity is cut, NaN becomes quiet.
-            Vector<uint> cut = bits >> 16;
-            Vector<uint> special = Vector.ConditionalSelect(
-                Vector.GreaterThan(magnitude, new Vector<uint>(0x7F800000u)), cut | new Vector<uint>(0x40u), cut);
-            return Vector.ConditionalSelect(
-                Vector.GreaterThanOrEqual(magnitude, new Vector<uint>(0x7F800000u)), special, (bits + random) >> 16);
         }
     }
 }

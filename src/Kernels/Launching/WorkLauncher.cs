@@ -4,6 +4,7 @@ using ILGPU.Runtime.OpenCL;
 using Kernels.DeviceCode.Common;
 using Kernels.DeviceCode.Reductions;
 using Kernels.Host;
+using Kernels.Optimizers;
 
 namespace Kernels.Launching;
 
@@ -64,11 +65,14 @@ internal sealed class ItemLauncher<TWork>
 internal sealed class BlockLauncher<TWork>
     where TWork : struct, IBlockWork
 {
+    private readonly Accelerator _accelerator;
     private readonly DeviceFacts _facts;
     private readonly Action<AcceleratorStream, KernelConfig, TWork, long>? _kernel;
+    private Action<AcceleratorStream, KernelConfig, TWork, long, int>? _short;
 
     internal BlockLauncher(Accelerator accelerator, DeviceFacts facts)
     {
+        _accelerator = accelerator;
         _facts = facts;
         if (facts.Class != DeviceClass.Host)
         {
@@ -98,6 +102,29 @@ internal sealed class BlockLauncher<TWork>
         }
     }
 
+    /// <summary>Does blocks of fewer lanes than their kind has.</summary>
+    /// <param name="stream">Stream of the accelerator, which is not ILGPU's for the CPU.</param>
+    /// <param name="work">What a lane does.</param>
+    /// <param name="blocks">Blocks, from 0 on.</param>
+    /// <param name="lanes">Lanes of each.</param>
+    internal void RunShort(AcceleratorStream stream, in TWork work, long blocks, int lanes)
+    {
+        _short ??= _accelerator.LoadKernel<TWork, long, int>(Walks.ShortBlocks);
+        // The largest group that has its share of lanes: all of them, but on small devices.
+        int groups = (lanes + _facts.MaxGroup - 1) / _facts.MaxGroup;
+        while (lanes % groups != 0)
+        {
+            groups++;
+        }
+
+        for (long first = 0; first < blocks;)
+        {
+            long count = Math.Min(blocks - first, Math.Max(1, _facts.MaxGrid / groups));
+            _short(stream, new KernelConfig((int)count * groups, lanes / groups), work, first, groups);
+            first += count;
+        }
+    }
+
     private struct HostBlocks : IHostWork
     {
         internal TWork Work;
@@ -120,6 +147,11 @@ internal sealed class BlockLauncher<TWork>
 /// <summary>Whether tensors allow accesses of four elements.</summary>
 internal static class Alignment
 {
+    /// <summary>Whether all tensors of a call do, with its extras.</summary>
+    internal static bool IsPacked(Accelerator accelerator, in UpdateCall call) =>
+        IsPacked(accelerator, call.P) && IsPacked(accelerator, call.G) && IsPacked(accelerator, call.Extras.Average)
+        && IsPacked(accelerator, call.Extras.Copy);
+
     internal static bool IsPacked(Accelerator accelerator, TensorView view)
     {
         if (view.Buffer is not { } buffer)

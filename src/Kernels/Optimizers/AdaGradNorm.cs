@@ -5,6 +5,7 @@ using Kernels.DeviceCode.Common;
 using Kernels.DeviceCode.Optimizers;
 using Kernels.DeviceCode.Reductions;
 using Kernels.DeviceCode.Storage;
+using Kernels.Host;
 using Kernels.Launching;
 using Kernels.Validation;
 
@@ -17,13 +18,14 @@ namespace Kernels.Optimizers;
 /// </remarks>
 public sealed class AdaGradNorm : IDisposable
 {
+    private static readonly string[] s_stateNames = ["sum"];
     private readonly Accelerator _accelerator;
     private readonly DeviceFacts _facts;
     private readonly long _maxLength;
     private readonly PartialSums _partials;
-    private readonly MemoryBuffer1D<float, Stride1D.Dense> _scratch; // a control that changes nothing, and the rate
+    private readonly StepScratch _scratch; // the rate
     private readonly ItemLauncher<AdaGradNormAccumulate> _accumulate;
-    private readonly object?[] _loaded = new object?[9];
+    private readonly KernelSets _kernels;
 
     /// <summary>Allocates the scratch memory: about an eighth of a byte for each element.</summary>
     /// <param name="accelerator">Where the tensors lie.</param>
@@ -44,15 +46,8 @@ public sealed class AdaGradNorm : IDisposable
         _maxLength = maxLength;
         _accumulate = new(accelerator, _facts);
         _partials = new(accelerator, _facts, ReductionPlan.Tiles(maxLength));
-        _scratch = accelerator.Allocate1D([1f, 0f, 0f]);
-    }
-
-    private interface IKind
-    {
-        void Tiles(
-            AcceleratorStream stream, in Call call, in Partials partials, LinearWalk walk);
-
-        void Apply(AcceleratorStream stream, in Call call, LinearWalk walk);
+        _scratch = new StepScratch(accelerator, 1);
+        _kernels = new(accelerator, _facts);
     }
 
     /// <summary>Enqueues one step.</summary>
@@ -60,71 +55,55 @@ public sealed class AdaGradNorm : IDisposable
     /// <param name="p">Parameters, [n], updated in place.</param>
     /// <param name="g">Gradients, [n], read only.</param>
     /// <param name="sum">b², [1], updated in place; <see cref="AdaGradNormOptions.InitialAccumulator"/> at first.</param>
+    /// <param name="step">The number of this step, from 1; only stochastic rounding depends on it.</param>
     /// <param name="options">The options.</param>
-    /// <param name="control">Gradient factor and skip flag, [2]; may be empty.</param>
+    /// <param name="extras">What is fused into the pass that writes the parameters.</param>
     /// <exception cref="ArgumentException">A length differs, a tensor lies elsewhere, or two overlap.</exception>
     /// <exception cref="ArgumentNullException">The stream or the options are missing.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">An option is out of range.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The step or an option is out of range.</exception>
     /// <exception cref="ObjectDisposedException">This, the stream or a buffer is disposed.</exception>
     public void Step(
-        AcceleratorStream stream, TensorView p, TensorView g, ArrayView<float> sum, AdaGradNormOptions options,
-        ArrayView<float> control = default)
+        AcceleratorStream stream, TensorView p, TensorView g, ArrayView<float> sum, int step,
+        AdaGradNormOptions options, in UpdateExtras extras = default)
     {
         ObjectDisposedException.ThrowIf(_partials.IsDisposed, this);
         Require.Stream(_accelerator, stream);
         Require.NotNull(options);
         options.Validate(nameof(options));
+        Require.AtLeast(step, 1);
         Require.Tensor(_accelerator, p.Length, p);
-        Require.Tensor(_accelerator, p.Length, g);
-        Require.Tensor(_accelerator, 1, sum);
-        Require.Apart(p, g, nameof(p), nameof(g));
-        Require.Apart(p, sum, nameof(p), nameof(sum));
-        Require.Apart(g, sum, nameof(g), nameof(sum));
-        if (control.Length != 0)
+        UpdateCall call = new()
         {
-            Require.Tensor(_accelerator, 2, control);
-            Require.Apart(p, control, nameof(p), nameof(control));
-            Require.Apart(sum, control, nameof(sum), nameof(control));
-        }
-
+            P = p,
+            G = g,
+            A = sum,
+            GradientFactor = options.Maximize ? -1f : 1f,
+            Step = step,
+            RandomStep = (uint)step,
+            Extras = extras,
+        };
+        StepArguments.Check(_accelerator, call, [sum], s_stateNames, [1]);
         if (p.Length > _maxLength)
         {
             throw new ArgumentException(
                 $"At most {_maxLength} elements were announced, and {p.Length} are given.", nameof(p));
         }
 
-        if (p.Length == 0)
+        Step(stream, call, options);
+    }
+
+    /// <summary>Enqueues a step whose arguments are known to be right.</summary>
+    internal void Step(AcceleratorStream stream, in UpdateCall call, AdaGradNormOptions options)
+    {
+        if (call.P.Length == 0)
         {
             return;
         }
 
-        ArrayView<float> scratch = _scratch.View;
-        var call = new Call
-        {
-            P = p,
-            G = g,
-            Control = (control.Length == 0 ? scratch.SubView(0, 2) : control).Cast<StepControl>(),
-            Rate = scratch.SubView(2, 1),
-            Factor = options.Maximize ? -1f : 1f,
-            Decay = options.FoldDecay(),
-        };
-        LinearWalk walk = LinearPlan.WalkFor(
-            _facts, Alignment.IsPacked(_accelerator, p) && Alignment.IsPacked(_accelerator, g));
-        IKind kind = Load(p.Storage, g.Storage);
-        long tiles = ReductionPlan.Tiles(p.Length);
-        kind.Tiles(stream, call, _partials.Of(0, tiles), walk);
-        (Partials left, long count) = _partials.Fold(stream, tiles);
-        var accumulate = new AdaGradNormAccumulate
-        {
-            From = left,
-            Count = count,
-            Control = call.Control,
-            Sum = sum,
-            Rate = call.Rate,
-            LearningRate = (float)options.LearningRate,
-        };
-        _accumulate.Run(stream, accumulate, 0, 1);
-        kind.Apply(stream, call, walk);
+        UpdateCall written = call;
+        // Every pass obeys the control, which is always there.
+        written.Extras = call.Extras with { Control = default };
+        UpdateDispatch.Run(written, new Launch(this, stream, call, options));
     }
 
     /// <summary>Frees the scratch memory; enqueued work must have ended.</summary>
@@ -134,133 +113,138 @@ public sealed class AdaGradNorm : IDisposable
         _scratch.Dispose();
     }
 
-    private IKind Load(Storage p, Storage g)
+    private readonly struct Launch(
+        AdaGradNorm norm, AcceleratorStream stream, UpdateCall call, AdaGradNormOptions options) : IUpdateLaunch
     {
-        ref object? loaded = ref _loaded[(int)p * 3 + (int)g];
-        loaded ??= (p, g) switch
+        public void Run<TParam, TGrad, TExtras>(UpdateTensors<TParam, TGrad> t, TExtras extras)
+            where TParam : struct, IStorage
+            where TGrad : struct, IStorage
+            where TExtras : struct, IExtras
         {
-            (Storage.F32, Storage.F32) => new Kind<F32, F32>(_accelerator, _facts),
-            (Storage.F32, Storage.F16) => new Kind<F32, F16>(_accelerator, _facts),
-            (Storage.F32, Storage.BF16) => new Kind<F32, BF16>(_accelerator, _facts),
-            (Storage.F16, Storage.F32) => new Kind<F16, F32>(_accelerator, _facts),
-            (Storage.F16, Storage.F16) => new Kind<F16, F16>(_accelerator, _facts),
-            (Storage.F16, Storage.BF16) => new Kind<F16, BF16>(_accelerator, _facts),
-            (Storage.BF16, Storage.F32) => new Kind<BF16, F32>(_accelerator, _facts),
-            (Storage.BF16, Storage.F16) => new Kind<BF16, F16>(_accelerator, _facts),
-            _ => new Kind<BF16, BF16>(_accelerator, _facts),
-        };
-        return (IKind)loaded;
-    }
-
-    private struct Call
-    {
-        internal TensorView P;
-        internal TensorView G;
-        internal ArrayView<StepControl> Control;
-        internal ArrayView<float> Rate;
-        internal float Factor;
-        internal Decay Decay;
-    }
-
-    private sealed class Kind<TParam, TGrad>(Accelerator accelerator, DeviceFacts facts) : IKind
-        where TParam : struct, IStorage
-        where TGrad : struct, IStorage
-    {
-        private readonly SquareReducer<GradientSource<TGrad>> _plain = new(accelerator, facts);
-        private readonly SquareReducer<CoupledSource<TParam, TGrad>> _coupled = new(accelerator, facts);
-        private readonly ItemLauncher<AdaGradNormApply<TParam, TGrad>> _apply = new(accelerator, facts);
-        private readonly ItemLauncher<AdaGradNormApplyPacket<TParam, TGrad>>? _packets =
-            facts.Class == DeviceClass.Gpu ? new(accelerator, facts) : null;
-
-        public void Tiles(AcceleratorStream stream, in Call call, in Partials partials, LinearWalk walk)
-        {
-            var source = new GradientSource<TGrad>
+            Loaded<TParam, TGrad, TExtras> kernels = norm._kernels.Get(
+                static (accelerator, facts) => new Loaded<TParam, TGrad, TExtras>(accelerator, facts));
+            ArrayView<StepControl> control = norm._scratch.Control(call);
+            long used = 0;
+            ArrayView<float> rate = norm._scratch.Next(ref used, 1);
+            Decay decay = options.FoldDecay();
+            LinearWalk walk = LinearPlan.WalkFor(norm._facts, Alignment.IsPacked(norm._accelerator, call));
+            long tiles = ReductionPlan.Tiles(call.P.Length);
+            Tiles(kernels, t, control, decay, walk);
+            (Partials left, long count) = norm._partials.Fold(stream, tiles);
+            var accumulate = new AdaGradNormAccumulate
             {
-                G = Stored.Of<TGrad>(call.G),
-                Control = call.Control,
-                Factor = call.Factor,
+                From = left,
+                Count = count,
+                Control = control,
+                Sum = call.A,
+                Rate = rate,
+                LearningRate = (float)options.LearningRate,
             };
-            var host = new HostGradient(call, walk);
-            if (call.Decay.L2 == 0f)
+            norm._accumulate.Run(stream, accumulate, 0, 1);
+            if (walk == LinearWalk.Host)
             {
-                _plain.Tiles(stream, source, host, call.G.Length, partials, walk);
+                HostUpdate.Run(call, new HostAdaGradNorm { Decay = decay, Rate = rate[0] }, norm._facts.Cores);
                 return;
             }
 
-            var coupled = new CoupledSource<TParam, TGrad>
+            var apply = new AdaGradNormApply<TParam, TGrad, TExtras>
             {
-                P = Stored.Of<TParam>(call.P),
-                Gradient = source,
-                Decay = call.Decay,
-            };
-            _coupled.Tiles(stream, coupled, host, call.G.Length, partials, walk);
-        }
-
-        public void Apply(AcceleratorStream stream, in Call call, LinearWalk walk)
-        {
-            var work = new AdaGradNormApply<TParam, TGrad>
-            {
-                P = Stored.Of<TParam>(call.P),
-                G = Stored.Of<TGrad>(call.G),
-                Control = call.Control,
-                Rate = call.Rate,
-                Factor = call.Factor,
-                Decay = call.Decay,
+                T = t,
+                Extras = extras,
+                Control = control,
+                Rate = rate,
+                Decay = decay,
             };
             long packets = 0;
-            if (walk == LinearWalk.Packets && _packets is not null)
+            if (walk == LinearWalk.Packets && kernels.Packets is not null)
             {
                 packets = call.P.Length / 4;
-                _packets.Run(stream, new AdaGradNormApplyPacket<TParam, TGrad> { Single = work }, 0, packets);
+                kernels.Packets.Run(
+                    stream, new AdaGradNormApplyPacket<TParam, TGrad, TExtras> { Single = apply }, 0, packets);
             }
 
-            _apply.Run(stream, work, packets * 4, call.P.Length);
+            kernels.Apply.Run(stream, apply, packets * 4, call.P.Length);
+        }
+
+        private void Tiles<TParam, TGrad, TExtras>(
+            Loaded<TParam, TGrad, TExtras> kernels, UpdateTensors<TParam, TGrad> t, ArrayView<StepControl> control,
+            Decay decay, LinearWalk walk)
+            where TParam : struct, IStorage
+            where TGrad : struct, IStorage
+            where TExtras : struct, IExtras
+        {
+            var source = new GradientSource<TGrad> { G = t.G, Control = control, Factor = t.GradientFactor };
+            HostGradient host = walk == LinearWalk.Host ? new HostGradient(call, decay) : default;
+            Partials partials = norm._partials.Of(0, ReductionPlan.Tiles(call.P.Length));
+            if (decay.L2 == 0f)
+            {
+                kernels.Plain.Tiles(stream, source, host, call.G.Length, partials, walk);
+                return;
+            }
+
+            var coupled = new CoupledSource<TParam, TGrad> { P = t.P, Gradient = source, Decay = decay };
+            kernels.Coupled.Tiles(stream, coupled, host, call.G.Length, partials, walk);
+        }
+    }
+
+    private sealed class Loaded<TParam, TGrad, TExtras>(Accelerator accelerator, DeviceFacts facts)
+        where TParam : struct, IStorage
+        where TGrad : struct, IStorage
+        where TExtras : struct, IExtras
+    {
+        internal SquareReducer<GradientSource<TGrad>> Plain { get; } = new(accelerator, facts);
+
+        internal SquareReducer<CoupledSource<TParam, TGrad>> Coupled { get; } = new(accelerator, facts);
+
+        internal ItemLauncher<AdaGradNormApply<TParam, TGrad, TExtras>> Apply { get; } = new(accelerator, facts);
+
+        internal ItemLauncher<AdaGradNormApplyPacket<TParam, TGrad, TExtras>>? Packets { get; } =
+            facts.Class == DeviceClass.Gpu ? new(accelerator, facts) : null;
+    }
+
+    /// <summary>The second pass on the host.</summary>
+    private struct HostAdaGradNorm : IUpdateRule
+    {
+        internal Decay Decay;
+        internal float Rate;
+
+        public static int StateCount => 0;
+
+        public readonly Element<T> Apply<T>(Element<T> e, T g)
+            where T : struct, ILane<T>
+        {
+            e.P = Decay.Step(e.P, g, Rate);
+            return e;
         }
     }
 
     /// <summary>The gradient of the step, on the host.</summary>
     private readonly unsafe struct HostGradient : IHostSource
     {
-        private readonly HostStored _p;
-        private readonly HostStored _g;
-        private readonly float _factor;
+        private readonly HostTensors _tensors;
         private readonly Decay _decay;
 
-        internal HostGradient(in Call call, LinearWalk walk)
+        internal HostGradient(in UpdateCall call, Decay decay)
         {
-            if (walk == LinearWalk.Host)
-            {
-                _p = new HostStored(call.P);
-                _g = new HostStored(call.G);
-                _factor = call.Factor * call.Control[0].GradientFactor;
-                _decay = call.Decay;
-            }
+            _ = HostTensors.TryResolve(call, out _tensors); // the sum of a skipped step is not used
+            _decay = decay;
         }
 
         public readonly float* Values(long first, int count, float* room)
         {
             float* decoded = stackalloc float[SumOfSquares.StripLength];
-            float* g = _g.Values(first, count, room);
-            if (_decay.L2 == 0f)
+            float* g = _tensors.Gradients(first, count, room);
+            float* p = _decay.L2 == 0f ? g : _tensors.Parameters(first, count, decoded);
+            int i = 0;
+            for (; i <= count - Vector<float>.Count; i += Vector<float>.Count)
             {
-                int i = 0;
-                for (; i <= count - Vector<float>.Count; i += Vector<float>.Count)
-                {
-                    Vector.Store(Vector.Load(g + i) * _factor, room + i);
-                }
-
-                for (; i < count; i++)
-                {
-                    room[i] = g[i] * _factor;
-                }
-
-                return room;
+                HostLane gradient = new(Vector.Load(g + i) * _tensors.Factor);
+                _decay.Gradient(new HostLane(Vector.Load(p + i)), gradient).Value.Store(room + i);
             }
 
-            float* p = _p.Values(first, count, decoded);
-            for (int i = 0; i < count; i++)
+            for (; i < count; i++)
             {
-                room[i] = _decay.Gradient(Lane.Of(p[i]), Lane.Of(g[i] * _factor)).Value;
+                room[i] = _decay.Gradient(Lane.Of(p[i]), Lane.Of(g[i] * _tensors.Factor)).Value;
             }
 
             return room;

@@ -10,8 +10,8 @@ internal sealed class AdaGradNormEngine : WholeTensorEngine
     private readonly ArenaTensor _sum;
 
     internal AdaGradNormEngine(
-        Accelerator accelerator, Arena parameters, OptimizerSettings settings, AdaGradNormOptions options)
-        : base(accelerator, parameters, settings)
+        Accelerator accelerator, Arena parameters, AdaGradNormOptions options)
+        : base(accelerator, parameters)
     {
         if (parameters.Parameters.Count > 1 && parameters.Parameters.Any(p => p.IsBorrowed || p.IsFrozen))
         {
@@ -56,9 +56,8 @@ internal sealed class AdaGradNormEngine : WholeTensorEngine
             return;
         }
 
-        bool borrowed = Arena.Parameters[0].IsBorrowed;
-        _norm.Step(
-            stream, borrowed ? P(call, 0) : call.P, borrowed ? G(call, 0) : call.G, _sum.View.As<float>(),
-            (AdaGradNormOptions)Options[0], call.Extras.Control);
+        UpdateCall part = Arena.Parameters[0].IsBorrowed ? Arena.CallOf(call, 0) : call;
+        part.A = _sum.View.As<float>();
+        _norm.Step(stream, part, (AdaGradNormOptions)Options[0]);
     }
 }

@@ -18,7 +18,7 @@ public sealed record AdaGradNormOptions : OptimizerOptions
 
     internal override OptimizerEngine CreateEngine(
         Accelerator accelerator, Arena arena, OptimizerSettings settings) =>
-        new AdaGradNormEngine(accelerator, arena, settings, this);
+        new AdaGradNormEngine(accelerator, arena, this);
 
     internal override void Validate(string name)
     {

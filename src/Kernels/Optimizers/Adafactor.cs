@@ -1,7 +1,9 @@
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Optimizers;
+using Kernels.DeviceCode.Reductions;
 using Kernels.DeviceCode.Storage;
+using Kernels.Host;
 using Kernels.Launching;
 using Kernels.Validation;
 
@@ -15,27 +17,28 @@ namespace Kernels.Optimizers;
 /// </remarks>
 public sealed class Adafactor : IDisposable
 {
+    private static readonly string[] s_stateNames = ["rowVariance", "columnVariance"];
     private readonly Accelerator _accelerator;
     private readonly DeviceFacts _facts;
-    private readonly AdafactorShape _shape;
-    private readonly long _lanes;
-    private readonly int _groups;
-    private readonly MemoryBuffer1D<float, Stride1D.Dense> _scratch;
+    private readonly PieceLayout _layout;
+    private readonly bool _isFactored;
+    private readonly long _groups; // of 64 rows
+    private readonly StepScratch _scratch;
+    private readonly ItemLauncher<PieceSumWork> _pieceSums;
     private readonly ItemLauncher<AdafactorRows> _rows;
     private readonly ItemLauncher<AdafactorColumns> _columns;
     private readonly ItemLauncher<AdafactorScale> _scale;
-    private readonly ItemLauncher<AdafactorUpdateRows> _updateRows;
     private readonly ItemLauncher<AdafactorClip> _clip;
     private readonly StridedSums _sums;
-    private readonly object?[] _loaded = new object?[9];
+    private readonly KernelSets _kernels;
 
     /// <summary>For vectors: one second moment for each parameter.</summary>
     /// <param name="accelerator">Where the tensors lie.</param>
     /// <param name="length">Parameters.</param>
     /// <exception cref="ArgumentNullException">There is no accelerator.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">The length is negative or above 2^40.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The length is negative or above 2^38.</exception>
     public Adafactor(Accelerator accelerator, long length)
-        : this(accelerator, VectorShape(length), null)
+        : this(accelerator, VectorLayout(length), isFactored: false, null)
     {
     }
 
@@ -44,59 +47,46 @@ public sealed class Adafactor : IDisposable
     /// <param name="rows">Rows.</param>
     /// <param name="columns">Columns.</param>
     /// <exception cref="ArgumentNullException">There is no accelerator.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">A size is negative.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">A size is negative, or there are above 5e11 elements.</exception>
     public Adafactor(Accelerator accelerator, int rows, int columns)
-        : this(accelerator, MatrixShape(rows, columns), null)
+        : this(accelerator, MatrixLayout(rows, columns), isFactored: true, null)
     {
     }
 
-    internal Adafactor(Accelerator accelerator, AdafactorShape shape, DeviceFacts? facts)
+    internal Adafactor(Accelerator accelerator, PieceLayout layout, bool isFactored, DeviceFacts? facts)
     {
         Require.NotNull(accelerator);
         _accelerator = accelerator;
         _facts = facts ?? DeviceFacts.Of(accelerator);
-        _shape = shape;
-        _lanes = (long)shape.Rows * shape.ChunksOfRow * AdafactorShape.Lanes;
-        _groups = (int)(((long)shape.Rows + GroupRows - 1) / GroupRows);
-        long columnSquares = shape.IsVector != 0 ? 0 : (long)_groups * shape.Columns;
-        _scratch = accelerator.Allocate1D<float>(
-            SmallLength + 2 * _lanes + shape.Rows + columnSquares + StridedSums.Scratch(shape.Rows));
-        // A skipped step leaves sums as they were, and later launches read them all the same.
-        _scratch.MemSetToZero();
-        _scratch.View.BaseView.SubView(0, 2).CopyFromCPU(accelerator.DefaultStream, [1f, 0f]);
-        accelerator.DefaultStream.Synchronize();
+        _layout = layout;
+        _isFactored = isFactored;
+        _groups = isFactored ? (layout.Rows + GroupRows - 1) / GroupRows : 0;
+        _scratch = new StepScratch(
+            accelerator,
+            SmallLength + 2 * layout.Count * (Pieces.Lanes + 1) + _groups * layout.Columns
+            + StridedSums.Scratch(Math.Max(layout.Count, layout.Rows)));
+        _pieceSums = new(accelerator, _facts);
         _rows = new(accelerator, _facts);
         _columns = new(accelerator, _facts);
         _scale = new(accelerator, _facts);
-        _updateRows = new(accelerator, _facts);
         _clip = new(accelerator, _facts);
         _sums = new(accelerator, _facts);
-    }
-
-    private interface IKind
-    {
-        void Squares(AcceleratorStream stream, in Call call, ArrayView<float> gradient, ArrayView<float> parameter);
-
-        void ColumnGroups(AcceleratorStream stream, in Call call, ArrayView<float> squares);
-
-        void UpdateSquares(AcceleratorStream stream, in Call call, ArrayView<float> squares);
-
-        void Apply(AcceleratorStream stream, in Call call);
+        _kernels = new(accelerator, _facts);
     }
 
     /// <summary>Parameters of the shape.</summary>
-    public long Length => _shape.Length;
+    public long Length => _layout.Rows * _layout.Columns;
 
     /// <summary>Elements of the first state: rows of a matrix, parameters of a vector.</summary>
-    public long RowVarianceLength => _shape.IsVector != 0 ? _shape.Length : _shape.Rows;
+    public long RowVarianceLength => _isFactored ? _layout.Rows : Length;
 
     /// <summary>Elements of the second state: columns of a matrix, 0 of a vector.</summary>
-    public long ColumnVarianceLength => _shape.IsVector != 0 ? 0 : _shape.Columns;
+    public long ColumnVarianceLength => _isFactored ? _layout.Columns : 0;
 
     private static int GroupRows => AdafactorColumnGroups<F32, F32>.GroupRows;
 
-    // A control that changes nothing [2], the numbers [4], three sums.
-    private static int SmallLength => 9;
+    // The numbers [3], three sums.
+    private static int SmallLength => 6;
 
     /// <summary>Enqueues one step.</summary>
     /// <param name="stream">Stream of the accelerator.</param>
@@ -111,14 +101,14 @@ public sealed class Adafactor : IDisposable
     /// </param>
     /// <param name="step">The number of this step; the first is 1.</param>
     /// <param name="options">The options.</param>
-    /// <param name="control">Gradient factor and skip flag, [2]; may be empty.</param>
+    /// <param name="extras">What is fused into the pass that writes the parameters.</param>
     /// <exception cref="ArgumentException">A length differs, a tensor lies elsewhere, or two overlap.</exception>
     /// <exception cref="ArgumentNullException">The stream or the options are missing.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The step or an option is out of range.</exception>
     /// <exception cref="ObjectDisposedException">This, the stream or a buffer is disposed.</exception>
     public void Step(
         AcceleratorStream stream, TensorView p, TensorView g, ArrayView<float> rowVariance,
-        ArrayView<float> columnVariance, int step, AdafactorOptions options, ArrayView<float> control = default)
+        ArrayView<float> columnVariance, int step, AdafactorOptions options, in UpdateExtras extras = default)
     {
         ObjectDisposedException.ThrowIf(_scratch.IsDisposed, this);
         Require.Stream(_accelerator, stream);
@@ -126,214 +116,307 @@ public sealed class Adafactor : IDisposable
         options.Validate(nameof(options));
         Require.AtLeast(step, 1);
         Require.Tensor(_accelerator, Length, p);
-        Require.Tensor(_accelerator, Length, g);
-        Require.Tensor(_accelerator, RowVarianceLength, rowVariance);
-        Require.Tensor(_accelerator, ColumnVarianceLength, columnVariance);
-        Require.Apart(p, g, nameof(p), nameof(g));
-        Require.Apart(p, rowVariance, nameof(p), nameof(rowVariance));
-        Require.Apart(p, columnVariance, nameof(p), nameof(columnVariance));
-        Require.Apart(g, rowVariance, nameof(g), nameof(rowVariance));
-        Require.Apart(g, columnVariance, nameof(g), nameof(columnVariance));
-        Require.Apart(rowVariance, columnVariance, nameof(rowVariance), nameof(columnVariance));
-        if (control.Length != 0)
+        UpdateCall call = new()
         {
-            Require.Tensor(_accelerator, 2, control);
-            Require.Apart(p, control, nameof(p), nameof(control));
-            Require.Apart(rowVariance, control, nameof(rowVariance), nameof(control));
-            Require.Apart(columnVariance, control, nameof(columnVariance), nameof(control));
-        }
+            P = p,
+            G = g,
+            A = rowVariance,
+            B = columnVariance,
+            GradientFactor = options.Maximize ? -1f : 1f,
+            Step = step,
+            RandomStep = (uint)step,
+            Extras = extras,
+        };
+        StepArguments.Check(
+            _accelerator, call, [rowVariance, columnVariance], s_stateNames, [RowVarianceLength, ColumnVarianceLength]);
+        Step(stream, call, options);
+    }
 
+    /// <summary>Enqueues a step whose arguments are known to be right.</summary>
+    internal void Step(AcceleratorStream stream, in UpdateCall call, AdafactorOptions options)
+    {
         if (Length == 0)
         {
             return;
         }
 
-        ArrayView<float> scratch = _scratch.View;
-        ArrayView<float> neutral = Next(ref scratch, 2);
-        ArrayView<float> numbers = Next(ref scratch, 4);
-        ArrayView<float> rowSum = Next(ref scratch, 1);
-        ArrayView<float> parameterSum = Next(ref scratch, 1);
-        ArrayView<float> updateSum = Next(ref scratch, 1);
-        ArrayView<float> first = Next(ref scratch, _lanes);
-        ArrayView<float> second = Next(ref scratch, _lanes);
-        ArrayView<float> rowSums = Next(ref scratch, _shape.Rows);
-        ArrayView<float> folds = Next(ref scratch, StridedSums.Scratch(_shape.Rows));
-        var call = new Call
+        long used = 0;
+        var memory = new Memory
         {
-            P = p,
-            G = g,
-            RowVariance = rowVariance,
-            ColumnVariance = columnVariance,
-            Control = (control.Length == 0 ? neutral : control).Cast<StepControl>(),
-            Numbers = numbers,
-            Scalars = options.Fold(step, _shape),
-            Shape = _shape,
+            Numbers = _scratch.Next(ref used, 3),
+            RowSum = _scratch.Next(ref used, 1),
+            ParameterSum = _scratch.Next(ref used, 1),
+            UpdateSum = _scratch.Next(ref used, 1),
+            PiecesX = _scratch.Next(ref used, _layout.Count),
+            PiecesY = _scratch.Next(ref used, _layout.Count),
+            LanesX = _scratch.Next(ref used, _layout.Count * Pieces.Lanes),
+            LanesY = _scratch.Next(ref used, _layout.Count * Pieces.Lanes),
+            ColumnSquares = _scratch.Next(ref used, _groups * _layout.Columns),
+            Folds = _scratch.Next(ref used, StridedSums.Scratch(Math.Max(_layout.Count, _layout.Rows))),
         };
-        IKind kind = Load(p.Storage, g.Storage);
-        kind.Squares(stream, call, first, second);
-        var rows = new AdafactorRows
+        AdafactorScalars scalars = options.Fold(call.Step, _layout);
+        ArrayView<StepControl> control = _scratch.Control(call);
+        if (_facts.Class == DeviceClass.Host)
         {
-            GradientSquares = first,
-            ParameterSquares = second,
-            RowVariance = rowVariance,
-            Control = call.Control,
-            Scalars = call.Scalars,
-            Shape = _shape,
-            ParameterRows = rowSums,
-        };
-        _rows.Run(stream, rows, 0, _shape.Rows, grain: 64);
-        _sums.Run(stream, rowSums, folds, parameterSum);
-        if (_shape.IsVector == 0)
-        {
-            ArrayView<float> columnSquares = Next(ref scratch, (long)_groups * _shape.Columns);
-            kind.ColumnGroups(stream, call, columnSquares);
-            var columns = new AdafactorColumns
+            if (_isFactored)
             {
-                ColumnSquares = columnSquares,
-                ColumnVariance = columnVariance,
-                Control = call.Control,
-                Scalars = call.Scalars,
-                Shape = _shape,
-                Groups = _groups,
-            };
-            _columns.Run(stream, columns, 0, _shape.Columns, grain: 64);
-            _sums.Run(stream, rowVariance, folds, rowSum);
+                StepOnHost<FactoredMoments>(stream, call, control, memory, scalars);
+            }
+            else
+            {
+                StepOnHost<WholeMoments>(stream, call, control, memory, scalars);
+            }
+
+            return;
         }
 
-        var scale = new AdafactorScale
+        UpdateCall written = call;
+        // Every pass obeys the control, which is always there.
+        written.Extras = call.Extras with { Control = default };
+        if (_isFactored)
         {
-            RowSum = rowSum,
-            ParameterSum = parameterSum,
-            Numbers = numbers,
-            Scalars = call.Scalars,
-        };
-        _scale.Run(stream, scale, 0, 1);
-        kind.UpdateSquares(stream, call, first);
-        var updateRows = new AdafactorUpdateRows { UpdateSquares = first, UpdateRows = rowSums, Shape = _shape };
-        _updateRows.Run(stream, updateRows, 0, _shape.Rows, grain: 64);
-        _sums.Run(stream, rowSums, folds, updateSum);
-        var clip = new AdafactorClip { UpdateSum = updateSum, Numbers = numbers, Scalars = call.Scalars };
-        _clip.Run(stream, clip, 0, 1);
-        kind.Apply(stream, call);
+            UpdateDispatch.Run(written, new Launch<FactoredMoments>(this, stream, control, memory, scalars));
+        }
+        else
+        {
+            UpdateDispatch.Run(written, new Launch<WholeMoments>(this, stream, control, memory, scalars));
+        }
     }
 
     /// <summary>Frees the scratch memory; enqueued work must have ended.</summary>
     public void Dispose() => _scratch.Dispose();
 
-    internal static AdafactorShape VectorShape(long length)
+    internal static PieceLayout VectorLayout(long length)
     {
-        Require.InRange(length, 0, (1L << 40) + 1);
-        return new AdafactorShape
-        {
-            Length = length,
-            Rows = (int)((length + AdafactorShape.ChunkLength - 1) / AdafactorShape.ChunkLength),
-            Columns = AdafactorShape.ChunkLength,
-            ChunksOfRow = 1,
-            IsVector = 1,
-        };
+        Require.InRange(length, 0, (1L << 38) + 1);
+        return new PieceLayout(1, length);
     }
 
-    internal static AdafactorShape MatrixShape(int rows, int columns)
+    internal static PieceLayout MatrixLayout(int rows, int columns)
     {
         Require.AtLeast(rows, 0);
         Require.AtLeast(columns, 0);
-        return new AdafactorShape
-        {
-            Length = (long)rows * columns,
-            Rows = rows,
-            Columns = columns,
-            ChunksOfRow = (int)(((long)columns + AdafactorShape.ChunkLength - 1) / AdafactorShape.ChunkLength),
-        };
+        var layout = new PieceLayout(rows, columns);
+        Require.InRange(layout.Count, 0, int.MaxValue, nameof(rows));
+        return layout;
     }
 
-    private static ArrayView<float> Next(ref ArrayView<float> scratch, long length)
+    private unsafe void StepOnHost<TMoments>(
+        AcceleratorStream stream, in UpdateCall call, ArrayView<StepControl> control, in Memory memory,
+        in AdafactorScalars scalars)
+        where TMoments : struct, ISecondMoments
     {
-        if (length == scratch.Length)
+        if (!HostTensors.TryResolve(call, out HostTensors tensors))
         {
-            // A view of nothing at the end of another is out of bounds for ILGPU.
-            (ArrayView<float> last, scratch) = (scratch, default);
-            return last;
+            return;
         }
 
-        ArrayView<float> taken = scratch.SubView(0, length);
-        scratch = scratch.SubView(length);
-        return taken;
-    }
-
-    private IKind Load(Storage p, Storage g)
-    {
-        ref object? loaded = ref _loaded[(int)p * 3 + (int)g];
-        loaded ??= (p, g) switch
+        float* moments = HostTensors.Floats(call.A);
+        HostPieces.Run(
+            new HostAdafactorSquares<TMoments> { Tensors = tensors, Moments = moments, Scalars = scalars }, _layout,
+            HostTensors.Floats(memory.PiecesX), HostTensors.Floats(memory.PiecesY), _facts.Cores);
+        if (TMoments.IsFactored)
         {
-            (Storage.F32, Storage.F32) => new Kind<F32, F32>(_accelerator, _facts),
-            (Storage.F32, Storage.F16) => new Kind<F32, F16>(_accelerator, _facts),
-            (Storage.F32, Storage.BF16) => new Kind<F32, BF16>(_accelerator, _facts),
-            (Storage.F16, Storage.F32) => new Kind<F16, F32>(_accelerator, _facts),
-            (Storage.F16, Storage.F16) => new Kind<F16, F16>(_accelerator, _facts),
-            (Storage.F16, Storage.BF16) => new Kind<F16, BF16>(_accelerator, _facts),
-            (Storage.BF16, Storage.F32) => new Kind<BF16, F32>(_accelerator, _facts),
-            (Storage.BF16, Storage.F16) => new Kind<BF16, F16>(_accelerator, _facts),
-            _ => new Kind<BF16, BF16>(_accelerator, _facts),
+            var columns = new HostAdafactorColumns
+            {
+                Tensors = tensors,
+                Layout = _layout,
+                Squares = HostTensors.Floats(memory.ColumnSquares),
+            };
+            HostPool.Run(columns, columns.Units, grain: 1, _facts.Cores);
+        }
+
+        Scale<TMoments>(stream, call, control, memory, scalars);
+        var update = new HostAdafactorUpdate<TMoments>
+        {
+            Tensors = tensors,
+            Moments = moments,
+            Columns = HostTensors.Floats(call.B),
+            Numbers = HostTensors.Floats(memory.Numbers),
+            Scalars = scalars,
         };
-        return (IKind)loaded;
+        HostPieces.Run(
+            new HostAdafactorUpdateSquares<TMoments> { Update = update }, _layout, null,
+            HostTensors.Floats(memory.PiecesY), _facts.Cores);
+        Clip(stream, memory, scalars);
+        HostPieces.Run(new HostAdafactorApply<TMoments> { Update = update }, _layout, null, null, _facts.Cores);
     }
 
-    private struct Call
+    // From the sums of pieces and column groups to the second moments of rows and columns, and to the rate.
+    private void Scale<TMoments>(
+        AcceleratorStream stream, in UpdateCall call, ArrayView<StepControl> control, in Memory memory,
+        in AdafactorScalars scalars)
+        where TMoments : struct, ISecondMoments
     {
-        internal TensorView P;
-        internal TensorView G;
-        internal ArrayView<float> RowVariance;
-        internal ArrayView<float> ColumnVariance;
-        internal ArrayView<StepControl> Control;
-        internal ArrayView<float> Numbers;
-        internal AdafactorScalars Scalars;
-        internal AdafactorShape Shape;
+        _sums.Run(stream, memory.PiecesY, memory.Folds, memory.ParameterSum);
+        if (TMoments.IsFactored)
+        {
+            var rows = new AdafactorRows
+            {
+                GradientPieces = memory.PiecesX,
+                RowVariance = call.A,
+                Control = control,
+                Scalars = scalars,
+                PiecesOfRow = (int)_layout.OfRow,
+            };
+            _rows.Run(stream, rows, 0, _layout.Rows, grain: 1024);
+            var columns = new AdafactorColumns
+            {
+                ColumnSquares = memory.ColumnSquares,
+                ColumnVariance = call.B,
+                Control = control,
+                Scalars = scalars,
+                Columns = _layout.Columns,
+                Groups = (int)_groups,
+            };
+            _columns.Run(stream, columns, 0, _layout.Columns, grain: 512);
+            _sums.Run(stream, call.A, memory.Folds, memory.RowSum);
+        }
 
-        internal readonly long Chunks => (long)Shape.Rows * Shape.ChunksOfRow;
+        var scale = new AdafactorScale
+        {
+            RowSum = memory.RowSum,
+            ParameterSum = memory.ParameterSum,
+            Numbers = memory.Numbers,
+            Scalars = scalars,
+        };
+        _scale.Run(stream, scale, 0, 1);
     }
 
-    private sealed class Kind<TParam, TGrad>(Accelerator accelerator, DeviceFacts facts) : IKind
+    private void Clip(AcceleratorStream stream, in Memory memory, in AdafactorScalars scalars)
+    {
+        _sums.Run(stream, memory.PiecesY, memory.Folds, memory.UpdateSum);
+        var clip = new AdafactorClip { UpdateSum = memory.UpdateSum, Numbers = memory.Numbers, Scalars = scalars };
+        _clip.Run(stream, clip, 0, 1);
+    }
+
+    private struct Memory
+    {
+        internal ArrayView<float> Numbers;
+        internal ArrayView<float> RowSum;
+        internal ArrayView<float> ParameterSum;
+        internal ArrayView<float> UpdateSum;
+        internal ArrayView<float> PiecesX; // squares of gradients
+        internal ArrayView<float> PiecesY; // of parameters, then of updates
+        internal ArrayView<float> LanesX;
+        internal ArrayView<float> LanesY;
+        internal ArrayView<float> ColumnSquares;
+        internal ArrayView<float> Folds;
+    }
+
+    private readonly struct Launch<TMoments>(
+        Adafactor adafactor, AcceleratorStream stream, ArrayView<StepControl> control, Memory memory,
+        AdafactorScalars scalars) : IUpdateLaunch
+        where TMoments : struct, ISecondMoments
+    {
+        public void Run<TParam, TGrad, TExtras>(UpdateTensors<TParam, TGrad> t, TExtras extras)
+            where TParam : struct, IStorage
+            where TGrad : struct, IStorage
+            where TExtras : struct, IExtras
+        {
+            Loaded<TParam, TGrad, TMoments, TExtras> kernels = adafactor._kernels.Get(
+                static (accelerator, facts) => new Loaded<TParam, TGrad, TMoments, TExtras>(accelerator, facts));
+            PieceLayout layout = adafactor._layout;
+            var squares = new AdafactorSquares<TParam, TGrad, TMoments>
+            {
+                T = t,
+                Control = control,
+                Scalars = scalars,
+                GradientSquares = memory.LanesX,
+                ParameterSquares = memory.LanesY,
+            };
+            kernels.Squares.Run(stream, squares, layout);
+            SumPieces(TMoments.IsFactored);
+            if (TMoments.IsFactored)
+            {
+                Columns(kernels, t);
+            }
+
+            UpdateCall state = new() { A = t.A, B = t.B };
+            adafactor.Scale<TMoments>(stream, state, control, memory, scalars);
+            var update = new AdafactorUpdateSquares<TParam, TGrad, TMoments>
+            {
+                T = t,
+                Control = control,
+                Numbers = memory.Numbers,
+                Scalars = scalars,
+                UpdateSquares = memory.LanesY,
+            };
+            kernels.UpdateSquares.Run(stream, update, layout);
+            SumPieces(hasX: false);
+            adafactor.Clip(stream, memory, scalars);
+            var apply = new AdafactorApply<TParam, TGrad, TMoments, TExtras>
+            {
+                T = t,
+                Extras = extras,
+                Control = control,
+                Numbers = memory.Numbers,
+                Scalars = scalars,
+            };
+            kernels.Apply.Run(stream, apply, layout);
+        }
+
+        private void SumPieces(bool hasX)
+        {
+            var sums = new PieceSumWork
+            {
+                LanesX = memory.LanesX,
+                LanesY = memory.LanesY,
+                SumsX = memory.PiecesX,
+                SumsY = memory.PiecesY,
+                HasX = hasX ? 1 : 0,
+            };
+            adafactor._pieceSums.Run(stream, sums, 0, adafactor._layout.Count);
+        }
+
+        private void Columns<TParam, TGrad, TExtras>(
+            Loaded<TParam, TGrad, TMoments, TExtras> kernels, UpdateTensors<TParam, TGrad> t)
+            where TParam : struct, IStorage
+            where TGrad : struct, IStorage
+            where TExtras : struct, IExtras
+        {
+            PieceLayout layout = adafactor._layout;
+            var groups = new AdafactorColumnGroups<TParam, TGrad>
+            {
+                T = t,
+                Control = control,
+                Columns = layout.Columns,
+                ColumnSquares = memory.ColumnSquares,
+            };
+            long full = layout.Rows / GroupRows;
+            kernels.ColumnGroups.Run(stream, groups, new PieceLayout(full, layout.Columns));
+            if (full < adafactor._groups)
+            {
+                var tail = new AdafactorColumnTail<TParam, TGrad>
+                {
+                    T = t,
+                    Control = control,
+                    FirstRow = full * GroupRows,
+                    EndRow = layout.Rows,
+                    Columns = layout.Columns,
+                    ColumnSquares = memory.ColumnSquares,
+                };
+                kernels.ColumnTail.Run(stream, tail, 0, layout.Columns);
+            }
+        }
+    }
+
+    private sealed class Loaded<TParam, TGrad, TMoments, TExtras>(Accelerator accelerator, DeviceFacts facts)
         where TParam : struct, IStorage
         where TGrad : struct, IStorage
+        where TMoments : struct, ISecondMoments
+        where TExtras : struct, IExtras
     {
-        private readonly BlockLauncher<AdafactorSquares<TParam, TGrad>> _squares = new(accelerator, facts);
-        private readonly ItemLauncher<AdafactorColumnGroups<TParam, TGrad>> _columnGroups = new(accelerator, facts);
-        private readonly BlockLauncher<AdafactorUpdateSquares<TParam, TGrad>> _update = new(accelerator, facts);
-        private readonly BlockLauncher<AdafactorApply<TParam, TGrad>> _apply = new(accelerator, facts);
+        internal PieceLauncher<AdafactorSquares<TParam, TGrad, TMoments>> Squares { get; } = new(accelerator, facts);
 
-        public void Squares(
-            AcceleratorStream stream, in Call call, ArrayView<float> gradient, ArrayView<float> parameter)
-        {
-            var work = new AdafactorSquares<TParam, TGrad>
-            {
-                T = Tensors(call),
-                GradientSquares = gradient,
-                ParameterSquares = parameter,
-            };
-            _squares.Run(stream, work, 0, call.Chunks);
-        }
+        internal PieceUpdateLauncher<AdafactorColumnGroups<TParam, TGrad>> ColumnGroups { get; } = new(accelerator, facts);
 
-        public void ColumnGroups(AcceleratorStream stream, in Call call, ArrayView<float> squares) => _columnGroups.Run(
-            stream, new AdafactorColumnGroups<TParam, TGrad> { T = Tensors(call), ColumnSquares = squares },
-            0, squares.Length, grain: 256);
+        internal ItemLauncher<AdafactorColumnTail<TParam, TGrad>> ColumnTail { get; } = new(accelerator, facts);
 
-        public void UpdateSquares(AcceleratorStream stream, in Call call, ArrayView<float> squares) => _update.Run(
-            stream, new AdafactorUpdateSquares<TParam, TGrad> { T = Tensors(call), UpdateSquares = squares },
-            0, call.Chunks);
+        internal PieceLauncher<AdafactorUpdateSquares<TParam, TGrad, TMoments>> UpdateSquares { get; } =
+            new(accelerator, facts);
 
-        public void Apply(AcceleratorStream stream, in Call call) =>
-            _apply.Run(stream, new AdafactorApply<TParam, TGrad> { T = Tensors(call) }, 0, call.Chunks);
-
-        private static AdafactorTensors<TParam, TGrad> Tensors(in Call call) => new()
-        {
-            P = Stored.Of<TParam>(call.P),
-            G = Stored.Of<TGrad>(call.G),
-            RowVariance = call.RowVariance,
-            ColumnVariance = call.ColumnVariance,
-            Control = call.Control,
-            Numbers = call.Numbers,
-            Scalars = call.Scalars,
-            Shape = call.Shape,
-        };
+        internal PieceUpdateLauncher<AdafactorApply<TParam, TGrad, TMoments, TExtras>> Apply { get; } =
+            new(accelerator, facts);
     }
 }

@@ -9,8 +9,8 @@ internal sealed class AdafactorEngine : WholeTensorEngine
     private readonly ArenaTensor[] _rows;
     private readonly ArenaTensor[] _columns;
 
-    internal AdafactorEngine(Accelerator accelerator, Arena parameters, OptimizerSettings settings)
-        : base(accelerator, parameters, settings)
+    internal AdafactorEngine(Accelerator accelerator, Arena parameters)
+        : base(accelerator, parameters)
     {
         foreach (Parameter parameter in parameters.Parameters)
         {
@@ -58,9 +58,11 @@ internal sealed class AdafactorEngine : WholeTensorEngine
         {
             if (!IsFrozen(i))
             {
-                _adafactors[i].Step(
-                    stream, P(call, i), G(call, i), _rows[i].View.As<float>(), _columns[i].View.As<float>(), steps[i],
-                    (AdafactorOptions)Options[i], call.Extras.Control);
+                UpdateCall part = Arena.CallOf(call, i);
+                part.A = _rows[i].View.As<float>();
+                part.B = _columns[i].View.As<float>();
+                part.Step = steps[i];
+                _adafactors[i].Step(stream, part, (AdafactorOptions)Options[i]);
             }
         }
     }

@@ -1,5 +1,6 @@
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Optimizers;
+using Kernels.Launching;
 using Kernels.Validation;
 
 namespace Kernels.Optimizers;
@@ -33,7 +34,7 @@ public sealed record AdafactorOptions : OptimizerOptions
 
     internal override OptimizerEngine CreateEngine(
         Accelerator accelerator, Arena arena, OptimizerSettings settings) =>
-        new AdafactorEngine(accelerator, arena, settings);
+        new AdafactorEngine(accelerator, arena);
 
     internal override void Validate(string name)
     {
@@ -50,12 +51,11 @@ public sealed record AdafactorOptions : OptimizerOptions
         Require.InRange(ClipThreshold, 1, float.MaxValue, $"{name}.{nameof(ClipThreshold)}");
     }
 
-    internal AdafactorScalars Fold(int step, in AdafactorShape shape)
+    internal AdafactorScalars Fold(int step, PieceLayout layout)
     {
         double share = Math.Pow(step, Beta2Decay);
         return new AdafactorScalars
         {
-            GradientFactor = Maximize ? -1f : 1f,
             Beta2 = (float)(1 - share),
             OneMinusBeta2 = (float)share,
             Epsilon1 = (float)Epsilon1,
@@ -63,9 +63,9 @@ public sealed record AdafactorOptions : OptimizerOptions
             RelativeStep = (float)Math.Min(LearningRate, 1 / Math.Sqrt(step)),
             InverseD = (float)(1 / ClipThreshold),
             Shrink = (float)(1 - LearningRate * WeightDecay),
-            InverseRoot = (float)(1 / Math.Sqrt(shape.Length)),
-            InverseRows = (float)(1.0 / shape.Rows),
-            InverseColumns = (float)(1.0 / shape.Columns),
+            InverseRoot = (float)(1 / Math.Sqrt((double)layout.Rows * layout.Columns)),
+            InverseRows = (float)(1.0 / layout.Rows),
+            InverseColumns = (float)(1.0 / layout.Columns),
         };
     }
 }

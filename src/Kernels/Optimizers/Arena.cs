@@ -92,7 +92,36 @@ internal sealed class Arena
         ? default
         : tensor.Slice(Firsts[parameter], Parameters[parameter].Length);
 
+    /// <summary>A parameter's part of a call over the arena; its own memory where it is borrowed.</summary>
+    /// <param name="whole">The call.</param>
+    /// <param name="parameter">The parameter.</param>
+    /// <param name="origin">Elements of the arena before the tensors of the call.</param>
+    internal UpdateCall CallOf(in UpdateCall whole, int parameter, long origin = 0)
+    {
+        Parameter own = Parameters[parameter];
+        long first = Firsts[parameter] - origin;
+        UpdateCall part = whole;
+        part.P = own.IsBorrowed ? own.View : Part(whole.P, first, own.Length);
+        part.G = own.IsBorrowed ? own.Gradient : Part(whole.G, first, own.Length);
+        part.A = Part(whole.A, first, own.Length);
+        part.B = Part(whole.B, first, own.Length);
+        part.C = Part(whole.C, first, own.Length);
+        part.Extras = whole.Extras with
+        {
+            Average = Part(whole.Extras.Average, first, own.Length),
+            Copy = Part(whole.Extras.Copy, first, own.Length),
+            FirstElement = whole.Extras.FirstElement + first,
+        };
+        return part;
+    }
+
     internal static long Blocks(long length) => (length + Update.BlockLength - 1) / Update.BlockLength;
+
+    private static ArrayView<float> Part(ArrayView<float> view, long first, long length) =>
+        view.IsValid ? view.SubView(first, length) : default;
+
+    private static TensorView Part(TensorView view, long first, long length) =>
+        view.IsEmpty || length == 0 ? default : view.Slice(first, length);
 
     internal int IndexOf(string name)
     {

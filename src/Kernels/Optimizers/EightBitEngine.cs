@@ -92,6 +92,13 @@ internal sealed class EightBitEngine : OptimizerEngine
         }
     }
 
+    internal override void Rescale(OptimizerOptions[] options)
+    {
+        var elementwise = Array.ConvertAll(options, o => (ElementwiseOptions)o);
+        _smallGroups!.Rescale(elementwise);
+        _largeGroups!.Rescale(elementwise);
+    }
+
     internal override void Step(AcceleratorStream stream, in UpdateCall call, int[] steps)
     {
         UpdateCall small = Part(call, 0, _arena.SmallLength, _arena.SmallLength);

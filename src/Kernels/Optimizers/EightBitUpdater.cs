@@ -36,7 +36,7 @@ internal sealed class EightBitUpdater(Accelerator accelerator, Updater<AdamRule>
         }
         else
         {
-            Updater<AdamRule>.Dispatch(call, new WholeLaunch(this, stream, call.Moments, rule, walk));
+            UpdateDispatch.Run(call, new WholeLaunch(this, stream, call.Moments, rule, walk));
         }
     }
 
@@ -56,7 +56,7 @@ internal sealed class EightBitUpdater(Accelerator accelerator, Updater<AdamRule>
 
     private readonly struct WholeLaunch(
         EightBitUpdater updater, AcceleratorStream stream, EightBitMoments moments, AdamRule rule, LinearWalk walk)
-        : Updater<AdamRule>.ILaunch
+        : IUpdateLaunch
     {
         public void Run<TParam, TGrad, TExtras>(UpdateTensors<TParam, TGrad> t, TExtras extras)
             where TParam : struct, IStorage
@@ -91,7 +91,7 @@ internal sealed class EightBitUpdater(Accelerator accelerator, Updater<AdamRule>
 
     private readonly struct TableLaunch(
         EightBitUpdater updater, AcceleratorStream stream, EightBitMoments moments, RuleTable rules, long blocks,
-        LinearWalk walk) : Updater<AdamRule>.ILaunch
+        LinearWalk walk) : IUpdateLaunch
     {
         public void Run<TParam, TGrad, TExtras>(UpdateTensors<TParam, TGrad> t, TExtras extras)
             where TParam : struct, IStorage
@@ -162,7 +162,7 @@ internal sealed class EightBitUpdater(Accelerator accelerator, Updater<AdamRule>
         private readonly Chunk[] _chunks;
         private readonly AdamRule[] _rules;
         private readonly MemoryBuffer1D<Chunk, Stride1D.Dense>? _deviceChunks;
-        private readonly StagedArray<AdamRule>? _deviceRules;
+        private readonly RuleMemory<AdamRule>? _deviceRules;
 
         internal Table(EightBitUpdater updater, Chunk[] chunks, int rules)
         {
@@ -172,7 +172,7 @@ internal sealed class EightBitUpdater(Accelerator accelerator, Updater<AdamRule>
             if (chunks.Length > 0)
             {
                 _deviceChunks = updater.Accelerator.Allocate1D(chunks);
-                _deviceRules = new StagedArray<AdamRule>(updater.Accelerator, rules);
+                _deviceRules = new RuleMemory<AdamRule>(updater.Accelerator, rules);
             }
         }
 
@@ -198,7 +198,7 @@ internal sealed class EightBitUpdater(Accelerator accelerator, Updater<AdamRule>
 
             _deviceRules!.Upload(stream, _rules);
             var rules = new RuleTable(_deviceRules.View, _deviceChunks!.View);
-            Updater<AdamRule>.Dispatch(
+            UpdateDispatch.Run(
                 call, new TableLaunch(_updater, stream, call.Moments, rules, _chunks.Length, walk));
         }
 

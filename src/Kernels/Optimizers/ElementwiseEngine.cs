@@ -40,6 +40,9 @@ internal sealed class ElementwiseEngine : OptimizerEngine
             _updater, _arena, Array.ConvertAll(options, o => (ElementwiseOptions)o), frozen, steps);
     }
 
+    internal override void Rescale(OptimizerOptions[] options) =>
+        _groups!.Rescale(Array.ConvertAll(options, o => (ElementwiseOptions)o));
+
     internal override void Step(AcceleratorStream stream, in UpdateCall call, int[] steps)
     {
         UpdateCall whole = call;

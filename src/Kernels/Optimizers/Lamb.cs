@@ -1,7 +1,9 @@
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Optimizers;
+using Kernels.DeviceCode.Reductions;
 using Kernels.DeviceCode.Storage;
+using Kernels.Host;
 using Kernels.Launching;
 using Kernels.Validation;
 
@@ -10,26 +12,26 @@ namespace Kernels.Optimizers;
 /// <summary>A loaded LAMB over segments: <see cref="LambOptions"/> over views.</summary>
 /// <remarks>
 /// The segments lie one after the other in each view, every one from a multiple of 256 elements on, with zeros between
-/// them; the views end with the last segment or with its padding. Five launches, whatever the number of segments. A step
+/// them; the views end with the last segment or with its padding. At most seven launches, whatever the number of segments. A step
 /// allocates nothing, after the first with a kind of storage, and never waits; it owns its scratch memory, so steps of
 /// one object must be on one stream, one after the other.
 /// </remarks>
 public sealed class Lamb : IDisposable
 {
     private const int RunLength = 256;
-    private const int LanesOfBlock = LambBlocks.Lanes;
+    private static readonly string[] s_stateNames = ["m", "v"];
     private readonly Accelerator _accelerator;
     private readonly DeviceFacts _facts;
     private readonly long _blocks;
     private readonly int _runs;
     private readonly int _segments;
-    private readonly MemoryBuffer1D<float, Stride1D.Dense> _scratch;
+    private readonly StepScratch _scratch;
     private readonly MemoryBuffer1D<int, Stride1D.Dense> _segmentOf;
     private readonly MemoryBuffer1D<Run, Stride1D.Dense> _table; // of runs, then of segments
-    private readonly ItemLauncher<LambBlocks> _sumBlocks;
+    private readonly ItemLauncher<PieceSumWork> _sums;
     private readonly ItemLauncher<LambRuns> _sumRuns;
     private readonly ItemLauncher<LambRates> _rates;
-    private readonly object?[] _loaded = new object?[9];
+    private readonly KernelSets _kernels;
 
     /// <summary>One segment: a single tensor.</summary>
     /// <param name="accelerator">Where the tensors lie.</param>
@@ -69,23 +71,11 @@ public sealed class Lamb : IDisposable
         (int[] segmentOf, Run[] table, _runs) = Tables(segments, (int)_blocks);
         _segmentOf = accelerator.Allocate1D(segmentOf);
         _table = accelerator.Allocate1D(table);
-        _scratch = accelerator.Allocate1D<float>(2 + 2 * (LanesOfBlock + 1) * _blocks + 2 * _runs + _segments);
-        // A skipped step leaves sums as they were, and later launches read them all the same.
-        _scratch.MemSetToZero();
-        _scratch.View.BaseView.SubView(0, 2).CopyFromCPU(accelerator.DefaultStream, [1f, 0f]);
-        accelerator.DefaultStream.Synchronize();
-        _sumBlocks = new(accelerator, _facts);
+        _scratch = new StepScratch(accelerator, 2 * (Pieces.Lanes + 1) * _blocks + 2 * _runs + _segments);
+        _sums = new(accelerator, _facts);
         _sumRuns = new(accelerator, _facts);
         _rates = new(accelerator, _facts);
-    }
-
-    private interface IKind
-    {
-        void Moments(
-            AcceleratorStream stream, in Call call, ArrayView<float> parameters, ArrayView<float> direction, long blocks);
-
-        void Apply(
-            AcceleratorStream stream, in Call call, ArrayView<float> rates, ArrayView<int> segmentOf, long blocks);
+        _kernels = new(accelerator, _facts);
     }
 
     /// <summary>Elements of the views up to the end of the last segment.</summary>
@@ -102,14 +92,14 @@ public sealed class Lamb : IDisposable
     /// <param name="v">Mean of the squared gradients, as long as p, updated in place; 0 at first.</param>
     /// <param name="step">The number of this step; the first is 1.</param>
     /// <param name="options">The options.</param>
-    /// <param name="control">Gradient factor and skip flag, [2]; may be empty.</param>
+    /// <param name="extras">What is fused into the pass that writes the parameters.</param>
     /// <exception cref="ArgumentException">A length differs, a tensor lies elsewhere, or two overlap.</exception>
     /// <exception cref="ArgumentNullException">The stream or the options are missing.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The step or an option is out of range.</exception>
     /// <exception cref="ObjectDisposedException">This, the stream or a buffer is disposed.</exception>
     public void Step(
         AcceleratorStream stream, TensorView p, TensorView g, ArrayView<float> m, ArrayView<float> v, int step,
-        LambOptions options, ArrayView<float> control = default)
+        LambOptions options, in UpdateExtras extras = default)
     {
         ObjectDisposedException.ThrowIf(_scratch.IsDisposed, this);
         Require.Stream(_accelerator, stream);
@@ -117,76 +107,51 @@ public sealed class Lamb : IDisposable
         options.Validate(nameof(options));
         Require.AtLeast(step, 1);
         Require.Tensor(_accelerator, p.Length == PaddedLength ? PaddedLength : Length, p);
-        Require.Tensor(_accelerator, p.Length, g);
-        Require.Tensor(_accelerator, p.Length, m);
-        Require.Tensor(_accelerator, p.Length, v);
-        Require.Apart(p, g, nameof(p), nameof(g));
-        Require.Apart(p, m, nameof(p), nameof(m));
-        Require.Apart(p, v, nameof(p), nameof(v));
-        Require.Apart(g, m, nameof(g), nameof(m));
-        Require.Apart(g, v, nameof(g), nameof(v));
-        Require.Apart(m, v, nameof(m), nameof(v));
-        if (control.Length != 0)
+        UpdateCall call = new()
         {
-            Require.Tensor(_accelerator, 2, control);
-            Require.Apart(p, control, nameof(p), nameof(control));
-            Require.Apart(m, control, nameof(m), nameof(control));
-            Require.Apart(v, control, nameof(v), nameof(control));
-        }
+            P = p,
+            G = g,
+            A = m,
+            B = v,
+            GradientFactor = options.Maximize ? -1f : 1f,
+            Step = step,
+            RandomStep = (uint)step,
+            Extras = extras,
+        };
+        StepArguments.Check(_accelerator, call, [m, v], s_stateNames, [p.Length, p.Length]);
+        Step(stream, call, options);
+    }
 
-        if (p.Length == 0)
+    /// <summary>Enqueues a step whose arguments are known to be right.</summary>
+    internal void Step(AcceleratorStream stream, in UpdateCall call, LambOptions options)
+    {
+        if (call.P.Length == 0)
         {
             return;
         }
 
-        ArrayView<float> scratch = _scratch.View;
-        ArrayView<float> neutral = Next(ref scratch, 2);
-        ArrayView<float> parameterSquares = Next(ref scratch, _blocks * LanesOfBlock);
-        ArrayView<float> directionSquares = Next(ref scratch, _blocks * LanesOfBlock);
-        ArrayView<float> parameterBlocks = Next(ref scratch, _blocks);
-        ArrayView<float> directionBlocks = Next(ref scratch, _blocks);
-        ArrayView<float> parameterRuns = Next(ref scratch, _runs);
-        ArrayView<float> directionRuns = Next(ref scratch, _runs);
-        ArrayView<float> rates = Next(ref scratch, _segments);
-        ArrayView<Run> table = _table.View;
-        var call = new Call
+        long used = 0;
+        var memory = new Memory
         {
-            P = p,
-            G = g,
-            M = m,
-            V = v,
-            Control = (control.Length == 0 ? neutral : control).Cast<StepControl>(),
-            Scalars = options.Fold(step),
+            ParameterPieces = _scratch.Next(ref used, _blocks),
+            DirectionPieces = _scratch.Next(ref used, _blocks),
+            ParameterRuns = _scratch.Next(ref used, _runs),
+            DirectionRuns = _scratch.Next(ref used, _runs),
+            Rates = _scratch.Next(ref used, _segments),
+            ParameterSquares = _scratch.Next(ref used, _blocks * Pieces.Lanes),
+            DirectionSquares = _scratch.Next(ref used, _blocks * Pieces.Lanes),
         };
-        IKind kind = Load(p.Storage, g.Storage);
-        kind.Moments(stream, call, parameterSquares, directionSquares, _blocks);
-        var blocks = new LambBlocks
+        LambScalars scalars = options.Fold(call.Step);
+        if (_facts.Class == DeviceClass.Host)
         {
-            ParameterSquares = parameterSquares,
-            DirectionSquares = directionSquares,
-            ParameterBlocks = parameterBlocks,
-            DirectionBlocks = directionBlocks,
-        };
-        _sumBlocks.Run(stream, blocks, 0, _blocks);
-        var runs = new LambRuns
-        {
-            ParameterBlocks = parameterBlocks,
-            DirectionBlocks = directionBlocks,
-            Runs = table.SubView(0, _runs),
-            ParameterRuns = parameterRuns,
-            DirectionRuns = directionRuns,
-        };
-        _sumRuns.Run(stream, runs, 0, _runs, grain: 64);
-        var segments = new LambRates
-        {
-            ParameterRuns = parameterRuns,
-            DirectionRuns = directionRuns,
-            Segments = table.SubView(_runs, _segments),
-            LearningRate = (float)options.LearningRate,
-            Rates = rates,
-        };
-        _rates.Run(stream, segments, 0, _segments, grain: 64);
-        kind.Apply(stream, call, rates, _segmentOf.View, _blocks);
+            StepOnHost(stream, call, memory, scalars);
+            return;
+        }
+
+        UpdateCall written = call;
+        // Every pass obeys the control, which is always there.
+        written.Extras = call.Extras with { Control = default };
+        UpdateDispatch.Run(written, new Launch(this, stream, _scratch.Control(call), memory, scalars, call.P.Length));
     }
 
     /// <summary>Frees the scratch memory; enqueued work must have ended.</summary>
@@ -195,20 +160,6 @@ public sealed class Lamb : IDisposable
         _scratch.Dispose();
         _segmentOf.Dispose();
         _table.Dispose();
-    }
-
-    private static ArrayView<float> Next(ref ArrayView<float> scratch, long length)
-    {
-        if (length == scratch.Length)
-        {
-            // A view of nothing at the end of another is out of bounds for ILGPU.
-            (ArrayView<float> last, scratch) = (scratch, default);
-            return last;
-        }
-
-        ArrayView<float> taken = scratch.SubView(0, length);
-        scratch = scratch.SubView(length);
-        return taken;
     }
 
     private static (int[] SegmentOf, Run[] Table, int Runs) Tables(ReadOnlySpan<long> segments, int blocks)
@@ -233,69 +184,119 @@ public sealed class Lamb : IDisposable
         return (segmentOf, [.. runs, .. ofSegments], runs.Count);
     }
 
-    private IKind Load(Storage p, Storage g)
+    private unsafe void StepOnHost(
+        AcceleratorStream stream, in UpdateCall call, in Memory memory, in LambScalars scalars)
     {
-        ref object? loaded = ref _loaded[(int)p * 3 + (int)g];
-        loaded ??= (p, g) switch
+        if (!HostTensors.TryResolve(call, out HostTensors tensors))
         {
-            (Storage.F32, Storage.F32) => new Kind<F32, F32>(_accelerator, _facts),
-            (Storage.F32, Storage.F16) => new Kind<F32, F16>(_accelerator, _facts),
-            (Storage.F32, Storage.BF16) => new Kind<F32, BF16>(_accelerator, _facts),
-            (Storage.F16, Storage.F32) => new Kind<F16, F32>(_accelerator, _facts),
-            (Storage.F16, Storage.F16) => new Kind<F16, F16>(_accelerator, _facts),
-            (Storage.F16, Storage.BF16) => new Kind<F16, BF16>(_accelerator, _facts),
-            (Storage.BF16, Storage.F32) => new Kind<BF16, F32>(_accelerator, _facts),
-            (Storage.BF16, Storage.F16) => new Kind<BF16, F16>(_accelerator, _facts),
-            _ => new Kind<BF16, BF16>(_accelerator, _facts),
+            return;
+        }
+
+        var layout = new PieceLayout(1, call.P.Length);
+        float* m = HostTensors.Floats(call.A);
+        float* v = HostTensors.Floats(call.B);
+        HostPieces.Run(
+            new HostLambMoments { Tensors = tensors, M = m, V = v, Scalars = scalars }, layout,
+            HostTensors.Floats(memory.ParameterPieces), HostTensors.Floats(memory.DirectionPieces), _facts.Cores);
+        Rates(stream, memory, scalars);
+        var apply = new HostLambApply
+        {
+            Tensors = tensors,
+            M = m,
+            V = v,
+            Scalars = scalars,
+            Rates = HostTensors.Floats(memory.Rates),
+            SegmentOf = (int*)_segmentOf.NativePtr,
         };
-        return (IKind)loaded;
+        HostPieces.Run(apply, layout, null, null, _facts.Cores);
     }
 
-    private struct Call
+    // From the sums of the pieces to the rate of each segment.
+    private void Rates(AcceleratorStream stream, in Memory memory, in LambScalars scalars)
     {
-        internal TensorView P;
-        internal TensorView G;
-        internal ArrayView<float> M;
-        internal ArrayView<float> V;
-        internal ArrayView<StepControl> Control;
-        internal LambScalars Scalars;
+        ArrayView<Run> table = _table.View;
+        var runs = new LambRuns
+        {
+            ParameterPieces = memory.ParameterPieces,
+            DirectionPieces = memory.DirectionPieces,
+            Runs = table.SubView(0, _runs),
+            ParameterRuns = memory.ParameterRuns,
+            DirectionRuns = memory.DirectionRuns,
+        };
+        _sumRuns.Run(stream, runs, 0, _runs, grain: 64);
+        var segments = new LambRates
+        {
+            ParameterRuns = memory.ParameterRuns,
+            DirectionRuns = memory.DirectionRuns,
+            Segments = table.SubView(_runs, _segments),
+            LearningRate = scalars.LearningRate,
+            Rates = memory.Rates,
+        };
+        _rates.Run(stream, segments, 0, _segments, grain: 64);
     }
 
-    private sealed class Kind<TParam, TGrad>(Accelerator accelerator, DeviceFacts facts) : IKind
+    private struct Memory
+    {
+        internal ArrayView<float> ParameterSquares; // of lanes
+        internal ArrayView<float> DirectionSquares;
+        internal ArrayView<float> ParameterPieces;
+        internal ArrayView<float> DirectionPieces;
+        internal ArrayView<float> ParameterRuns;
+        internal ArrayView<float> DirectionRuns;
+        internal ArrayView<float> Rates;
+    }
+
+    private readonly struct Launch(
+        Lamb lamb, AcceleratorStream stream, ArrayView<StepControl> control, Memory memory, LambScalars scalars,
+        long length) : IUpdateLaunch
+    {
+        public void Run<TParam, TGrad, TExtras>(UpdateTensors<TParam, TGrad> t, TExtras extras)
+            where TParam : struct, IStorage
+            where TGrad : struct, IStorage
+            where TExtras : struct, IExtras
+        {
+            Loaded<TParam, TGrad, TExtras> kernels = lamb._kernels.Get(
+                static (accelerator, facts) => new Loaded<TParam, TGrad, TExtras>(accelerator, facts));
+            var layout = new PieceLayout(1, length);
+            var moments = new LambMoments<TParam, TGrad>
+            {
+                T = t,
+                Control = control,
+                Scalars = scalars,
+                ParameterSquares = memory.ParameterSquares,
+                DirectionSquares = memory.DirectionSquares,
+            };
+            kernels.Moments.Run(stream, moments, layout);
+            var sums = new PieceSumWork
+            {
+                LanesX = memory.ParameterSquares,
+                LanesY = memory.DirectionSquares,
+                SumsX = memory.ParameterPieces,
+                SumsY = memory.DirectionPieces,
+                HasX = 1,
+            };
+            lamb._sums.Run(stream, sums, 0, layout.Count);
+            lamb.Rates(stream, memory, scalars);
+            var apply = new LambApply<TParam, TGrad, TExtras>
+            {
+                T = t,
+                Extras = extras,
+                Control = control,
+                Scalars = scalars,
+                Rates = memory.Rates,
+                SegmentOf = lamb._segmentOf.View,
+            };
+            kernels.Apply.Run(stream, apply, layout);
+        }
+    }
+
+    private sealed class Loaded<TParam, TGrad, TExtras>(Accelerator accelerator, DeviceFacts facts)
         where TParam : struct, IStorage
         where TGrad : struct, IStorage
+        where TExtras : struct, IExtras
     {
-        private readonly BlockLauncher<LambMoments<TParam, TGrad>> _moments = new(accelerator, facts);
-        private readonly BlockLauncher<LambApply<TParam, TGrad>> _apply = new(accelerator, facts);
+        internal PieceLauncher<LambMoments<TParam, TGrad>> Moments { get; } = new(accelerator, facts);
 
-        public void Moments(
-            AcceleratorStream stream, in Call call, ArrayView<float> parameters, ArrayView<float> direction, long blocks)
-        {
-            var work = new LambMoments<TParam, TGrad>
-            {
-                T = Tensors(call),
-                ParameterSquares = parameters,
-                DirectionSquares = direction,
-            };
-            _moments.Run(stream, work, 0, blocks);
-        }
-
-        public void Apply(
-            AcceleratorStream stream, in Call call, ArrayView<float> rates, ArrayView<int> segmentOf, long blocks)
-        {
-            var work = new LambApply<TParam, TGrad> { T = Tensors(call), Rates = rates, SegmentOf = segmentOf };
-            _apply.Run(stream, work, 0, blocks);
-        }
-
-        private static LambTensors<TParam, TGrad> Tensors(in Call call) => new()
-        {
-            P = Stored.Of<TParam>(call.P),
-            G = Stored.Of<TGrad>(call.G),
-            M = call.M,
-            V = call.V,
-            Control = call.Control,
-            Scalars = call.Scalars,
-            Length = call.P.Length,
-        };
+        internal PieceUpdateLauncher<LambApply<TParam, TGrad, TExtras>> Apply { get; } = new(accelerator, facts);
     }
 }

@@ -14,8 +14,8 @@ internal sealed class LambEngine : WholeTensorEngine
     private Lamb? _all;
     private bool _isUniform;
 
-    internal LambEngine(Accelerator accelerator, Arena arena, OptimizerSettings settings)
-        : base(accelerator, arena, settings)
+    internal LambEngine(Accelerator accelerator, Arena arena)
+        : base(accelerator, arena)
     {
         _mean = ArenaTensor.Create(accelerator, arena.Length, Storage.F32);
         _square = ArenaTensor.Create(accelerator, arena.Length, Storage.F32);
@@ -54,12 +54,14 @@ internal sealed class LambEngine : WholeTensorEngine
 
     private protected override void Launch(AcceleratorStream stream, in UpdateCall call, int[] steps)
     {
+        UpdateCall whole = call;
+        whole.A = _mean.View.As<float>();
+        whole.B = _square.View.As<float>();
         if (_isUniform)
         {
             _all ??= new Lamb(Accelerator, [.. Arena.Parameters.Select(p => p.Length)]);
-            _all.Step(
-                stream, call.P, call.G, _mean.View.As<float>(), _square.View.As<float>(), steps[0],
-                (LambOptions)Options[0], call.Extras.Control);
+            whole.Step = steps[0];
+            _all.Step(stream, whole, (LambOptions)Options[0]);
             return;
         }
 
@@ -68,9 +70,9 @@ internal sealed class LambEngine : WholeTensorEngine
             if (!IsFrozen(i))
             {
                 _single[i] ??= new Lamb(Accelerator, Arena.Parameters[i].Length);
-                _single[i]!.Step(
-                    stream, P(call, i), G(call, i), Arena.Segment(_mean.View, i).As<float>(),
-                    Arena.Segment(_square.View, i).As<float>(), steps[i], (LambOptions)Options[i], call.Extras.Control);
+                UpdateCall part = Arena.CallOf(whole, i);
+                part.Step = steps[i];
+                _single[i]!.Step(stream, part, (LambOptions)Options[i]);
             }
         }
     }

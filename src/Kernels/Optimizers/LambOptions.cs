@@ -29,7 +29,7 @@ public sealed record LambOptions : OptimizerOptions
 
     internal override OptimizerEngine CreateEngine(
         Accelerator accelerator, Arena arena, OptimizerSettings settings) =>
-        new LambEngine(accelerator, arena, settings);
+        new LambEngine(accelerator, arena);
 
     internal override void Validate(string name)
     {
@@ -48,7 +48,6 @@ public sealed record LambOptions : OptimizerOptions
             Beta2 = (float)Beta2,
             OneMinusBeta2 = (float)(1 - Beta2),
         },
-        GradientFactor = Maximize ? -1f : 1f,
         LearningRate = (float)LearningRate,
         Epsilon = (float)Epsilon,
         MeanScale = (float)(1 / (1 - Math.Pow(Beta1, step))),

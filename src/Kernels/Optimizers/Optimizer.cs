@@ -31,6 +31,7 @@ public sealed class Optimizer : IDisposable
     private readonly StepGuard? _guard;
     private int _stepCount;
     private bool _isArranged;
+    private bool _isRescaled; // arranged, but for the learning rates
     private bool _isPending; // whether the last step was skipped is known to the device alone
     private bool _disposed;
 
@@ -141,8 +142,9 @@ public sealed class Optimizer : IDisposable
             Require.NotNegative(value);
             if (value != _choices.LearningRateFactor)
             {
+                ThrowIfDisposed();
                 _choices.LearningRateFactor = value;
-                Regroup();
+                _isRescaled = true;
             }
         }
     }
@@ -420,13 +422,17 @@ public sealed class Optimizer : IDisposable
 
     private void Arrange()
     {
-        if (_isArranged)
+        if (!_isArranged)
         {
-            return;
+            _engine.Arrange(_choices.Effective(), _choices.Frozen, _steps);
+        }
+        else if (_isRescaled)
+        {
+            _engine.Rescale(_choices.Effective());
         }
 
-        _engine.Arrange(_choices.Effective(), _choices.Frozen, _steps);
         _isArranged = true;
+        _isRescaled = false;
     }
 
     private void ThrowIfDisposed()

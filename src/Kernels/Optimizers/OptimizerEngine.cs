@@ -40,6 +40,10 @@ internal abstract class OptimizerEngine : IDisposable
     /// <param name="steps">Steps each has taken.</param>
     internal abstract void Arrange(OptimizerOptions[] options, ReadOnlySpan<bool> frozen, ReadOnlySpan<int> steps);
 
+    /// <summary>Takes other learning rates, all of them by one factor: the launches stay as they are laid out.</summary>
+    /// <param name="options">Of each parameter, with the learning rate that counts.</param>
+    internal abstract void Rescale(OptimizerOptions[] options);
+
     /// <summary>Enqueues a step and counts it for every parameter that is not frozen.</summary>
     /// <param name="stream">The session's stream.</param>
     /// <param name="call">Parameters, gradients and extras of the whole arena.</param>

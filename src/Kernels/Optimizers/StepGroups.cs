@@ -1,4 +1,3 @@
-using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Optimizers;
 
@@ -63,6 +62,18 @@ internal sealed class StepGroups : IDisposable
         }
     }
 
+    /// <summary>Takes other options, which make the same groups.</summary>
+    internal void Rescale(ElementwiseOptions[] options)
+    {
+        for (int i = 0; i < options.Length; i++)
+        {
+            if (_groupOf[i] >= 0)
+            {
+                _options[_groupOf[i]] = options[i];
+            }
+        }
+    }
+
     /// <summary>Takes a step and counts it for every parameter that is not frozen.</summary>
     internal void Step(AcceleratorStream stream, in UpdateCall call, int[] steps)
     {
@@ -113,26 +124,12 @@ internal sealed class StepGroups : IDisposable
             }
 
             long first = _arena.Firsts[i] - _origin;
-            UpdateCall part = call;
-            part.P = parameter.View;
-            part.G = parameter.Gradient;
-            part.A = Part(call.A, first, parameter.Length);
-            part.B = Part(call.B, first, parameter.Length);
-            part.C = Part(call.C, first, parameter.Length);
+            UpdateCall part = _arena.CallOf(call, i, _origin);
             part.Moments = Part(call.Moments, first, parameter.Length);
             part.Step = _groupSteps[_groupOf[i]];
-            part.Extras = call.Extras with
-            {
-                Average = Part(call.Extras.Average, first, parameter.Length),
-                Copy = call.Extras.Copy.IsEmpty ? default : call.Extras.Copy.Slice(first, parameter.Length),
-                FirstElement = call.Extras.FirstElement + first,
-            };
             _updater.Step(stream, part, _options[_groupOf[i]]);
         }
     }
-
-    private static ArrayView<float> Part(ArrayView<float> view, long first, long length) =>
-        view.IsValid ? view.SubView(first, length) : default;
 
     private static EightBitMoments Part(EightBitMoments all, long first, long length) => !all.CodesM.IsValid
         ? default

@@ -89,8 +89,6 @@ public sealed class UpdateLauncher
         }
 
         long n = p.Length;
-        Require.Tensor(accelerator, n, p);
-        Require.Tensor(accelerator, n, g);
         if (state.Length != StateNames.Count)
         {
             throw new ArgumentException(
@@ -108,22 +106,11 @@ public sealed class UpdateLauncher
             RandomStep = (uint)step,
             Extras = extras,
         };
-        for (int i = 0; i < state.Length; i++)
-        {
-            Require.Tensor(accelerator, n, state[i], s_stateArguments[i]);
-            Require.Apart(p, state[i], nameof(p), s_stateArguments[i]);
-            Require.Apart(g, state[i], nameof(g), s_stateArguments[i]);
-            for (int j = 0; j < i; j++)
-            {
-                Require.Apart(state[j], state[i], s_stateArguments[j], s_stateArguments[i]);
-            }
-        }
-
         call.A = state.Length > 0 ? state[0] : default;
         call.B = state.Length > 1 ? state[1] : default;
         call.C = state.Length > 2 ? state[2] : default;
-        Require.Apart(p, g, nameof(p), nameof(g));
-        CheckExtras(accelerator, call, extras, state);
+        Require.Tensor(accelerator, n, p);
+        StepArguments.Check(accelerator, call, state, s_stateArguments, [n, n, n]);
         if (n == 0)
         {
             return;
@@ -139,60 +126,8 @@ public sealed class UpdateLauncher
         }
     }
 
+    /// <summary>Refuses extras that do not fit the parameters.</summary>
     internal static void CheckExtras(
-        Accelerator accelerator, in UpdateCall call, in UpdateExtras extras, ReadOnlySpan<ArrayView<float>> state)
-    {
-        long n = call.P.Length;
-        TensorView control = extras.Control;
-        TensorView average = extras.Average;
-        TensorView copy = extras.Copy;
-        if (!control.IsEmpty)
-        {
-            Require.Tensor(accelerator, 2, control, "extras.Control");
-        }
-
-        if (!average.IsEmpty)
-        {
-            Require.Tensor(accelerator, n, average, "extras.Average");
-            Require.InRange(extras.AverageRate, 0, Math.BitIncrement(1.0), "extras.AverageRate");
-        }
-
-        if (!copy.IsEmpty)
-        {
-            Require.Tensor(accelerator, n, copy, "extras.Copy");
-            if (call.P.Storage != Storage.F32 || copy.Storage == Storage.F32)
-            {
-                throw new ArgumentException(
-                    $"A copy is F16 or BF16 beside F32 parameters; they are {copy.Storage} and {call.P.Storage}.",
-                    nameof(extras));
-            }
-        }
-
-        if (extras.StochasticRounding && call.P.Storage != Storage.BF16 && copy.Storage != Storage.BF16)
-        {
-            throw new ArgumentException(
-                "Stochastic rounding needs parameters or a copy in BF16.", nameof(extras));
-        }
-
-        if (extras.FirstElement < 0 || extras.FirstElement % 4 != 0)
-        {
-            throw new ArgumentOutOfRangeException(
-                nameof(extras), extras.FirstElement, "FirstElement must be a multiple of 4 and not negative.");
-        }
-
-        Require.Apart(call.P, average, "p", "extras.Average");
-        Require.Apart(call.P, copy, "p", "extras.Copy");
-        Require.Apart(call.P, control, "p", "extras.Control");
-        Require.Apart(call.G, average, "g", "extras.Average");
-        Require.Apart(call.G, copy, "g", "extras.Copy");
-        Require.Apart(average, copy, "extras.Average", "extras.Copy");
-        Require.Apart(average, control, "extras.Average", "extras.Control");
-        Require.Apart(copy, control, "extras.Copy", "extras.Control");
-        for (int i = 0; i < state.Length; i++)
-        {
-            Require.Apart(state[i], average, s_stateArguments[i], "extras.Average");
-            Require.Apart(state[i], copy, s_stateArguments[i], "extras.Copy");
-            Require.Apart(state[i], control, s_stateArguments[i], "extras.Control");
-        }
-    }
+        Accelerator accelerator, in UpdateCall call, in UpdateExtras extras, ReadOnlySpan<ArrayView<float>> state) =>
+        StepArguments.CheckExtras(accelerator, call, extras, state, s_stateArguments);
 }

@@ -77,124 +77,11 @@ internal sealed class Updater<TRule>(Accelerator accelerator, Func<ElementwiseOp
         }
         else
         {
-            Dispatch(call, new WholeLaunch(this, stream, rule, call.P.Length, walk));
+            UpdateDispatch.Run(call, new WholeLaunch(this, stream, rule, call.P.Length, walk));
         }
     }
 
     internal override UpdateTable CreateTable(Chunk[] chunks, int rules) => new Table(this, chunks, rules);
-
-    internal static void Dispatch<TLaunch>(in UpdateCall call, TLaunch launch)
-        where TLaunch : struct, ILaunch
-    {
-        switch (call.P.Storage)
-        {
-            case Storage.F32:
-                DispatchGradient(call, new F32(call.P.As<float>()), launch);
-                break;
-            case Storage.F16:
-                DispatchGradient(call, new F16(call.P.As<ushort>()), launch);
-                break;
-            case Storage.BF16 when call.Extras.StochasticRounding:
-                DispatchGradient(call, Stochastic(call, call.P), launch);
-                break;
-            default:
-                DispatchGradient(call, new BF16(call.P.As<ushort>()), launch);
-                break;
-        }
-    }
-
-    private static void DispatchGradient<TParam, TLaunch>(in UpdateCall call, TParam p, TLaunch launch)
-        where TParam : struct, IStorage
-        where TLaunch : struct, ILaunch
-    {
-        switch (call.G.Storage)
-        {
-            case Storage.F32:
-                DispatchCopy(call, Tensors(call, p, new F32(call.G.As<float>())), launch);
-                break;
-            case Storage.F16:
-                DispatchCopy(call, Tensors(call, p, new F16(call.G.As<ushort>())), launch);
-                break;
-            default:
-                DispatchCopy(call, Tensors(call, p, new BF16(call.G.As<ushort>())), launch);
-                break;
-        }
-    }
-
-    private static void DispatchCopy<TParam, TGrad, TLaunch>(
-        in UpdateCall call, UpdateTensors<TParam, TGrad> t, TLaunch launch)
-        where TParam : struct, IStorage
-        where TGrad : struct, IStorage
-        where TLaunch : struct, ILaunch
-    {
-        TensorView copy = call.Extras.Copy;
-        if (copy.IsEmpty)
-        {
-            DispatchAverage(call, t, default(NoExtras), launch);
-        }
-        else if (copy.Storage == Storage.F16)
-        {
-            DispatchAverage(call, t, new Copied<F16>(new F16(copy.As<ushort>())), launch);
-        }
-        else if (call.Extras.StochasticRounding)
-        {
-            DispatchAverage(call, t, new Copied<StochasticBF16>(Stochastic(call, copy)), launch);
-        }
-        else
-        {
-            DispatchAverage(call, t, new Copied<BF16>(new BF16(copy.As<ushort>())), launch);
-        }
-    }
-
-    private static void DispatchAverage<TParam, TGrad, TExtras, TLaunch>(
-        in UpdateCall call, UpdateTensors<TParam, TGrad> t, TExtras extras, TLaunch launch)
-        where TParam : struct, IStorage
-        where TGrad : struct, IStorage
-        where TExtras : struct, IExtras
-        where TLaunch : struct, ILaunch
-    {
-        if (call.Extras.Average.IsValid)
-        {
-            DispatchControl(
-                call, t, new Averaged<TExtras>(call.Extras.Average, (float)call.Extras.AverageRate, extras), launch);
-        }
-        else
-        {
-            DispatchControl(call, t, extras, launch);
-        }
-    }
-
-    private static void DispatchControl<TParam, TGrad, TExtras, TLaunch>(
-        in UpdateCall call, UpdateTensors<TParam, TGrad> t, TExtras extras, TLaunch launch)
-        where TParam : struct, IStorage
-        where TGrad : struct, IStorage
-        where TExtras : struct, IExtras
-        where TLaunch : struct, ILaunch
-    {
-        if (call.Extras.Control.IsValid)
-        {
-            launch.Run(t, new Controlled<TExtras>(call.Control, extras));
-        }
-        else
-        {
-            launch.Run(t, extras);
-        }
-    }
-
-    private static UpdateTensors<TParam, TGrad> Tensors<TParam, TGrad>(in UpdateCall call, TParam p, TGrad g)
-        where TParam : struct, IStorage
-        where TGrad : struct, IStorage => new()
-        {
-            P = p,
-            G = g,
-            A = call.A,
-            B = call.B,
-            C = call.C,
-            GradientFactor = call.GradientFactor,
-        };
-
-    private static StochasticBF16 Stochastic(in UpdateCall call, TensorView view) =>
-        new(view.As<ushort>(), call.Seed0, call.Seed1, call.RandomStep, call.Extras.FirstElement / 4);
 
     private Loaded<TParam, TGrad, TExtras> Load<TParam, TGrad, TExtras>()
         where TParam : struct, IStorage
@@ -205,17 +92,8 @@ internal sealed class Updater<TRule>(Accelerator accelerator, Func<ElementwiseOp
             static (_, accelerator) => new Loaded<TParam, TGrad, TExtras>(accelerator),
             Accelerator);
 
-    /// <summary>A launch once the types of its tensors are known.</summary>
-    internal interface ILaunch
-    {
-        void Run<TParam, TGrad, TExtras>(UpdateTensors<TParam, TGrad> t, TExtras extras)
-            where TParam : struct, IStorage
-            where TGrad : struct, IStorage
-            where TExtras : struct, IExtras;
-    }
-
     private readonly struct WholeLaunch(
-        Updater<TRule> updater, AcceleratorStream stream, TRule rule, long length, LinearWalk walk) : ILaunch
+        Updater<TRule> updater, AcceleratorStream stream, TRule rule, long length, LinearWalk walk) : IUpdateLaunch
     {
         public void Run<TParam, TGrad, TExtras>(UpdateTensors<TParam, TGrad> t, TExtras extras)
             where TParam : struct, IStorage
@@ -244,7 +122,7 @@ internal sealed class Updater<TRule>(Accelerator accelerator, Func<ElementwiseOp
 
     private readonly struct BlockLaunch(
         Updater<TRule> updater, AcceleratorStream stream, ArrayView<TRule> rules, ArrayView<Chunk> chunks,
-        LinearWalk walk) : ILaunch
+        LinearWalk walk) : IUpdateLaunch
     {
         public void Run<TParam, TGrad, TExtras>(UpdateTensors<TParam, TGrad> t, TExtras extras)
             where TParam : struct, IStorage
@@ -317,7 +195,7 @@ internal sealed class Updater<TRule>(Accelerator accelerator, Func<ElementwiseOp
         private readonly Chunk[] _chunks;
         private readonly TRule[] _rules;
         private readonly MemoryBuffer1D<Chunk, Stride1D.Dense>? _deviceChunks;
-        private readonly StagedArray<TRule>? _deviceRules;
+        private readonly RuleMemory<TRule>? _deviceRules;
 
         internal Table(Updater<TRule> updater, Chunk[] chunks, int rules)
         {
@@ -327,7 +205,7 @@ internal sealed class Updater<TRule>(Accelerator accelerator, Func<ElementwiseOp
             if (chunks.Length > 0)
             {
                 _deviceChunks = updater.Accelerator.Allocate1D(chunks);
-                _deviceRules = new StagedArray<TRule>(updater.Accelerator, rules);
+                _deviceRules = new RuleMemory<TRule>(updater.Accelerator, rules);
             }
         }
 
@@ -352,7 +230,7 @@ internal sealed class Updater<TRule>(Accelerator accelerator, Func<ElementwiseOp
             }
 
             _deviceRules!.Upload(stream, _rules);
-            Dispatch(call, new BlockLaunch(_updater, stream, _deviceRules.View, _deviceChunks!.View, walk));
+            UpdateDispatch.Run(call, new BlockLaunch(_updater, stream, _deviceRules.View, _deviceChunks!.View, walk));
         }
 
         public override void Dispose()

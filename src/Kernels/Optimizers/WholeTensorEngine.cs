@@ -2,19 +2,13 @@ using ILGPU.Runtime;
 
 namespace Kernels.Optimizers;
 
-/// <summary>What the algorithms that need sums over whole tensors share: counting, and no fused extras.</summary>
+/// <summary>What the algorithms that need sums over whole tensors share: counting, and who is frozen.</summary>
 internal abstract class WholeTensorEngine : OptimizerEngine
 {
     private bool[] _frozen = [];
 
-    private protected WholeTensorEngine(Accelerator accelerator, Arena arena, OptimizerSettings settings)
+    private protected WholeTensorEngine(Accelerator accelerator, Arena arena)
     {
-        if (settings.Master || settings.StochasticRounding || settings.Averaging != WeightAveraging.None)
-        {
-            throw new ArgumentException(
-                "Master, StochasticRounding and Averaging are for the element-wise optimizers.", nameof(settings));
-        }
-
         Accelerator = accelerator;
         Arena = arena;
     }
@@ -31,6 +25,8 @@ internal abstract class WholeTensorEngine : OptimizerEngine
         _frozen = frozen.ToArray();
     }
 
+    internal override void Rescale(OptimizerOptions[] options) => Options = options;
+
     internal override void Step(AcceleratorStream stream, in UpdateCall call, int[] steps)
     {
         Count(steps, 1);
@@ -43,14 +39,6 @@ internal abstract class WholeTensorEngine : OptimizerEngine
     private protected abstract void Launch(AcceleratorStream stream, in UpdateCall call, int[] steps);
 
     private protected bool IsFrozen(int parameter) => _frozen[parameter] || Arena.Parameters[parameter].Length == 0;
-
-    private protected TensorView P(in UpdateCall call, int parameter) => Arena.Parameters[parameter].IsBorrowed
-        ? Arena.Parameters[parameter].View
-        : Arena.Segment(call.P, parameter);
-
-    private protected TensorView G(in UpdateCall call, int parameter) => Arena.Parameters[parameter].IsBorrowed
-        ? Arena.Parameters[parameter].Gradient
-        : Arena.Segment(call.G, parameter);
 
     private void Count(int[] steps, int change)
     {

@@ -57,6 +57,12 @@ public sealed partial class CompletenessTests
         new(
             "Adafactor*", typeof(AdafactorReference), typeof(AdafactorProperties),
             "Optimizers/WholeTensorBenchmarks.AdafactorMatrix"),
+        new(
+            "FactoredMoments", typeof(AdafactorReference), typeof(AdafactorProperties),
+            "Optimizers/WholeTensorBenchmarks.AdafactorMatrix"),
+        new(
+            "WholeMoments", typeof(AdafactorReference), typeof(AdafactorProperties),
+            "Optimizers/WholeTensorBenchmarks.AdafactorMatrix"),
         new("Batch*", typeof(BatchTestReference), typeof(BatchTestProperties), "Optimizers/BatchTestBenchmarks.Augmented"),
         new(
             "NoExtras", typeof(ElementwiseReference), typeof(ElementwiseProperties),
@@ -73,6 +79,7 @@ public sealed partial class CompletenessTests
         new(
             "reductions/sumofsquares", typeof(GradientNormReference), typeof(GradientNormProperties),
             "Reductions/GradientNormBenchmarks.OneTensor"),
+        new("Piece*", typeof(LambReference), typeof(LambProperties), "Optimizers/WholeTensorBenchmarks.Lamb"),
         Norm("Strip*", "OneTensor"),
         Norm("Tile*", "OneTensor"),
         Norm("Fold*", "ManyTensors"),
@@ -103,7 +110,7 @@ public sealed partial class CompletenessTests
     private static readonly Type[] s_mathematics =
     [
         typeof(IUpdateRule), typeof(IExtras), typeof(IItemWork), typeof(IBlockWork), typeof(ISquareSource),
-        typeof(IActivation), typeof(ICodeMetric),
+        typeof(IActivation), typeof(ICodeMetric), typeof(IPiecePass), typeof(IPieceUpdate), typeof(ISecondMoments),
     ];
 
     private static readonly string[] s_names =

@@ -6,6 +6,7 @@ using Kernels.Optimizers;
 using Kernels.References;
 using Kernels.References.Optimizers;
 using Kernels.Tests.Reductions;
+using Kernels.Tests.Support;
 
 namespace Kernels.Tests.Optimizers;
 
@@ -41,27 +42,27 @@ public sealed class AdaGradNormProperties
         foreach ((Accelerator accelerator, DeviceFacts facts) in ReductionDevice.Walks(tiny: n < 17_000))
         {
             AdaGradNorm kernel = Loaded(accelerator, facts);
-            using var p = new Guarded(accelerator, first);
-            using var sum = new Guarded(accelerator, [0.25f]);
+            using var p = new GuardedTensor(accelerator, first);
+            using var sum = new GuardedTensor(accelerator, [0.25f]);
             Bounded[] expected = Array.ConvertAll(first, x => Bounded.FromDouble(x));
             Bounded[][] state = reference.CreateState(n);
             for (int t = 1; t <= gradients.Length; t++)
             {
-                using var g = new Guarded(accelerator, gradients[t - 1]);
-                kernel.Step(accelerator.DefaultStream, p.View, g.View, sum.View, options);
+                using var g = new GuardedTensor(accelerator, gradients[t - 1]);
+                kernel.Step(accelerator.DefaultStream, p.Floats, g.Floats, sum.Floats, t, options);
                 accelerator.Synchronize();
                 reference.Step(t, expected, Array.ConvertAll(gradients[t - 1], x => Bounded.FromDouble(x)), state);
-                float[] got = p.Read();
-                Assert.True(state[0][0].Admits(sum.Read()[0]), $"{sum.Read()[0]:R}, expected {state[0][0]}");
+                float[] got = p.Values();
+                Assert.True(state[0][0].Admits(sum.Values()[0]), $"{sum.Values()[0]:R}, expected {state[0][0]}");
                 for (int i = 0; i < n; i++)
                 {
                     Assert.True(expected[i].Admits(got[i]), $"{facts.Class} {t} {i}: {got[i]:R}, expected {expected[i]}");
                 }
 
-                Assert.Equal(gradients[t - 1], g.Read());
+                Assert.Equal(gradients[t - 1], g.Values());
             }
 
-            float[][] result = [p.Read(), sum.Read()];
+            float[][] result = [p.Values(), sum.Values()];
             if (accelerator.AcceleratorType == AcceleratorType.CPU)
             {
                 bits ??= result;
@@ -83,17 +84,17 @@ public sealed class AdaGradNormProperties
             float[][] sums = new float[3][];
             for (int form = 0; form < 3; form++)
             {
-                using var p = new Guarded(accelerator, first);
-                using var g = new Guarded(
+                using var p = new GuardedTensor(accelerator, first);
+                using var g = new GuardedTensor(
                     accelerator, form == 2 ? gradient : Array.ConvertAll(gradient, x => form == 0 ? x : x * 1024));
-                using var sum = new Guarded(accelerator, [0.01f]);
-                using var control = new Guarded(accelerator, form == 1 ? [1f / 1024, 0] : [1, 1]);
+                using var sum = new GuardedTensor(accelerator, [0.01f]);
+                using var control = new GuardedTensor(accelerator, form == 1 ? [1f / 1024, 0] : [1, 1]);
                 kernel.Step(
-                    accelerator.DefaultStream, p.View, g.View, sum.View, new AdaGradNormOptions(),
-                    form == 0 ? default : control.View);
+                    accelerator.DefaultStream, p.Floats, g.Floats, sum.Floats, 1, new AdaGradNormOptions(),
+                    new UpdateExtras { Control = form == 0 ? default : control.Floats });
                 accelerator.Synchronize();
-                results[form] = p.Read();
-                sums[form] = sum.Read();
+                results[form] = p.Values();
+                sums[form] = sum.Values();
             }
 
             Assert.Equal(results[0], results[1]);
@@ -110,13 +111,13 @@ public sealed class AdaGradNormProperties
         Accelerator accelerator = ReductionDevice.Chosen;
         AdaGradNorm kernel = Loaded(accelerator, DeviceFacts.Of(accelerator));
         float[] first = Numbers.LogUniform(300, seed: 1);
-        using var p = new Guarded(accelerator, first);
-        using var g = new Guarded(accelerator, new float[300]);
-        using var sum = new Guarded(accelerator, [0]);
-        kernel.Step(accelerator.DefaultStream, p.View, g.View, sum.View, new AdaGradNormOptions());
+        using var p = new GuardedTensor(accelerator, first);
+        using var g = new GuardedTensor(accelerator, new float[300]);
+        using var sum = new GuardedTensor(accelerator, [0]);
+        kernel.Step(accelerator.DefaultStream, p.Floats, g.Floats, sum.Floats, 1, new AdaGradNormOptions());
         accelerator.Synchronize();
-        Assert.Equal(first, p.Read());
-        Assert.Equal([0f], sum.Read());
+        Assert.Equal(first, p.Values());
+        Assert.Equal([0f], sum.Values());
     }
 
     [Fact]
@@ -124,22 +125,22 @@ public sealed class AdaGradNormProperties
     {
         Accelerator accelerator = ReductionDevice.Chosen;
         AdaGradNorm kernel = Loaded(accelerator, DeviceFacts.Of(accelerator));
-        ushort[] first = Array.ConvertAll(Numbers.LogUniform(301, seed: 1), Bits);
-        ushort[] gradient = Array.ConvertAll(Numbers.LogUniform(301, seed: 2), Bits);
-        using var narrow = new GuardedBits(accelerator, first);
-        using var narrowGradient = new GuardedBits(accelerator, gradient);
-        using var wide = new Guarded(accelerator, Array.ConvertAll(first, Value));
-        using var wideGradient = new Guarded(accelerator, Array.ConvertAll(gradient, Value));
-        using var sum = new Guarded(accelerator, [0.01f, 0.01f]);
+        uint[] first = Array.ConvertAll(Numbers.LogUniform(301, seed: 1), Bits);
+        uint[] gradient = Array.ConvertAll(Numbers.LogUniform(301, seed: 2), Bits);
+        using var narrow = new GuardedTensor(accelerator, Storage.BF16, first);
+        using var narrowGradient = new GuardedTensor(accelerator, Storage.BF16, gradient);
+        using var wide = new GuardedTensor(accelerator, Array.ConvertAll(first, Value));
+        using var wideGradient = new GuardedTensor(accelerator, Array.ConvertAll(gradient, Value));
+        using var sum = new GuardedTensor(accelerator, [0.01f, 0.01f]);
         var options = new AdaGradNormOptions();
-        kernel.Step(accelerator.DefaultStream, narrow.View, narrowGradient.View, sum.View.SubView(0, 1), options);
-        kernel.Step(accelerator.DefaultStream, wide.View, wideGradient.View, sum.View.SubView(1, 1), options);
+        kernel.Step(accelerator.DefaultStream, narrow.View, narrowGradient.View, sum.Floats.SubView(0, 1), 1, options);
+        kernel.Step(accelerator.DefaultStream, wide.Floats, wideGradient.Floats, sum.Floats.SubView(1, 1), 1, options);
         accelerator.Synchronize();
-        Assert.Equal(sum.Read()[0], sum.Read()[1]);
+        Assert.Equal(sum.Values()[0], sum.Values()[1]);
         Assert.Equal(
-            Array.ConvertAll(wide.Read(), x => (ushort)((BitConverter.SingleToUInt32Bits(x) + 0x7FFF
-                + ((BitConverter.SingleToUInt32Bits(x) >> 16) & 1)) >> 16)),
-            narrow.Read());
+            Array.ConvertAll(wide.Values(), x => (BitConverter.SingleToUInt32Bits(x) + 0x7FFF
+                + ((BitConverter.SingleToUInt32Bits(x) >> 16) & 1)) >> 16),
+            narrow.Bits());
     }
 
     [Fact]
@@ -154,16 +155,17 @@ public sealed class AdaGradNormProperties
         ArrayView<float> gradient = g.View.BaseView.SubView(0, 10);
         var options = new AdaGradNormOptions();
         Assert.Throws<ArgumentNullException>("accelerator", () => new AdaGradNorm(null!, 1));
-        Assert.Throws<ArgumentNullException>("stream", () => kernel.Step(null!, p.View, gradient, sum.View, options));
-        Assert.Throws<ArgumentNullException>("options", () => kernel.Step(stream, p.View, gradient, sum.View, null!));
-        Assert.Throws<ArgumentException>("g", () => kernel.Step(stream, p.View, g.View, sum.View, options));
-        Assert.Throws<ArgumentException>("g", () => kernel.Step(stream, gradient, gradient, sum.View, options));
+        Assert.Throws<ArgumentNullException>("stream", () => kernel.Step(null!, p.View, gradient, sum.View, 1, options));
+        Assert.Throws<ArgumentNullException>("options", () => kernel.Step(stream, p.View, gradient, sum.View, 1, null!));
+        Assert.Throws<ArgumentException>("g", () => kernel.Step(stream, p.View, g.View, sum.View, 1, options));
+        Assert.Throws<ArgumentException>("g", () => kernel.Step(stream, gradient, gradient, sum.View, 1, options));
         using var shorter = new AdaGradNorm(accelerator, 9);
-        Assert.Throws<ArgumentException>("p", () => shorter.Step(stream, p.View, gradient, sum.View, options));
-        Assert.Throws<ArgumentException>("g", () => kernel.Step(stream, p.View, p.View, sum.View, options));
-        Assert.Throws<ArgumentException>("sum", () => kernel.Step(stream, p.View, gradient, p.View, options));
+        Assert.Throws<ArgumentException>("p", () => shorter.Step(stream, p.View, gradient, sum.View, 1, options));
+        Assert.Throws<ArgumentException>("g", () => kernel.Step(stream, p.View, p.View, sum.View, 1, options));
+        Assert.Throws<ArgumentException>("sum", () => kernel.Step(stream, p.View, gradient, p.View, 1, options));
         Assert.Throws<ArgumentException>(
-            "control", () => kernel.Step(stream, p.View, gradient, sum.View, options, g.View));
+            "extras", () => kernel.Step(
+                stream, p.View, gradient, sum.View, 1, options, new UpdateExtras { Control = g.View }));
         foreach (AdaGradNormOptions bad in (AdaGradNormOptions[])
             [
                 new() { LearningRate = double.NaN }, new() { LearningRate = -1 }, new() { WeightDecay = double.NaN },
@@ -171,16 +173,16 @@ public sealed class AdaGradNormProperties
             ])
         {
             Assert.Throws<ArgumentOutOfRangeException>(
-                "options", () => kernel.Step(stream, p.View, gradient, sum.View, bad));
+                "options", () => kernel.Step(stream, p.View, gradient, sum.View, 1, bad));
         }
 
         kernel.Dispose();
-        Assert.Throws<ObjectDisposedException>(() => kernel.Step(stream, p.View, gradient, sum.View, options));
+        Assert.Throws<ObjectDisposedException>(() => kernel.Step(stream, p.View, gradient, sum.View, 1, options));
     }
 
-    private static ushort Bits(float value) => (ushort)(BitConverter.SingleToUInt32Bits(value) >> 16);
+    private static uint Bits(float value) => BitConverter.SingleToUInt32Bits(value) >> 16;
 
-    private static float Value(ushort bits) => BitConverter.UInt32BitsToSingle((uint)bits << 16);
+    private static float Value(uint bits) => BitConverter.UInt32BitsToSingle(bits << 16);
 
     private static AdaGradNorm Loaded(Accelerator accelerator, DeviceFacts facts) =>
         s_loaded.GetOrAdd((accelerator, facts), static key => new AdaGradNorm(key.Item1, MaxLength, key.Item2));

@@ -1,11 +1,11 @@
 using ILGPU;
 using ILGPU.Runtime;
-using Kernels.DeviceCode.Optimizers;
 using Kernels.Launching;
 using Kernels.Optimizers;
 using Kernels.References;
 using Kernels.References.Optimizers;
 using Kernels.Tests.Reductions;
+using Kernels.Tests.Support;
 
 namespace Kernels.Tests.Optimizers;
 
@@ -94,9 +94,9 @@ public sealed class AdafactorProperties
         Assert.Equal(p, Run(accelerator, facts, (2, 3), p, [new float[6]], new(), null)[0]);
         Assert.Equal(p, Run(accelerator, facts, null, p, [new float[6]], new(), null)[0]);
         using var empty = new Adafactor(accelerator, 0, 5);
-        using var columns = new Guarded(accelerator, new float[5]);
-        empty.Step(accelerator.DefaultStream, default, default, default, columns.View, 1, new());
-        Assert.Equal(new float[5], columns.Read());
+        using var columns = new GuardedTensor(accelerator, new float[5]);
+        empty.Step(accelerator.DefaultStream, default, default, default, columns.Floats, 1, new());
+        Assert.Equal(new float[5], columns.Values());
     }
 
     [Fact]
@@ -126,8 +126,8 @@ public sealed class AdafactorProperties
         Assert.Throws<ArgumentException>("rowVariance", () => matrix.Step(stream, p, g, p.SubView(0, 2), c, 1, options));
         Assert.Throws<ArgumentException>(
             "columnVariance", () => matrix.Step(stream, p, g, r, g.SubView(0, 3), 1, options));
-        Assert.Throws<ArgumentException>("control", () => matrix.Step(stream, p, g, r, c, 1, options, r));
-        Assert.Throws<ArgumentException>("control", () => matrix.Step(stream, p, g, r, c, 1, options, c));
+        Assert.Throws<ArgumentException>("extras.Control", () => matrix.Step(stream, p, g, r, c, 1, options, new UpdateExtras { Control = r }));
+        Assert.Throws<ArgumentException>("extras", () => matrix.Step(stream, p, g, r, c, 1, options, new UpdateExtras { Control = c }));
         Assert.Throws<ArgumentException>(
             "options", () => matrix.Step(stream, p, g, r, c, 1, options with { Decoupled = false }));
         foreach (AdafactorOptions bad in (AdafactorOptions[])
@@ -163,8 +163,8 @@ public sealed class AdafactorProperties
             shape, options.LearningRate, options.Beta2Decay, options.Epsilon1, options.Epsilon2, options.ClipThreshold,
             options.WeightDecay, options.Maximize)
         {
-            // A lane, the lanes of a row, and at most two folds of rows; rows in a group, and groups.
-            ReductionDepth = Math.Min(n, 31 + 64 + 126),
+            // A lane, its piece, the pieces of a row, and at most two folds; rows in a group, and groups.
+            ReductionDepth = Math.Min(n, 7 + 5 + 8 + 126),
         };
         Bounded[] p = Array.ConvertAll(p0, x => Bounded.FromDouble(x));
         Bounded[][] state = reference.CreateState(n);
@@ -220,24 +220,24 @@ public sealed class AdafactorProperties
         Accelerator accelerator, DeviceFacts facts, (int Rows, int Columns)? shape, float[] p0, float[][] gradients,
         AdafactorOptions options, float[]? controls)
     {
-        AdafactorShape layout = shape is { } s
-            ? Adafactor.MatrixShape(s.Rows, s.Columns)
-            : Adafactor.VectorShape(p0.Length);
-        using var kernel = new Adafactor(accelerator, layout, facts);
-        using var p = new Guarded(accelerator, p0);
-        using var row = new Guarded(accelerator, new float[kernel.RowVarianceLength]);
-        using var column = new Guarded(accelerator, new float[kernel.ColumnVarianceLength]);
-        using var control = new Guarded(accelerator, controls ?? [1, 0]);
+        PieceLayout layout = shape is { } s
+            ? Adafactor.MatrixLayout(s.Rows, s.Columns)
+            : Adafactor.VectorLayout(p0.Length);
+        using var kernel = new Adafactor(accelerator, layout, isFactored: shape is not null, facts);
+        using var p = new GuardedTensor(accelerator, p0);
+        using var row = new GuardedTensor(accelerator, new float[kernel.RowVarianceLength]);
+        using var column = new GuardedTensor(accelerator, new float[kernel.ColumnVarianceLength]);
+        using var control = new GuardedTensor(accelerator, controls ?? [1, 0]);
         for (int t = 0; t < gradients.Length; t++)
         {
-            using var g = new Guarded(accelerator, gradients[t]);
+            using var g = new GuardedTensor(accelerator, gradients[t]);
             kernel.Step(
-                accelerator.DefaultStream, p.View, g.View, row.View, column.View, t + 1, options,
-                controls is null ? default : control.View);
+                accelerator.DefaultStream, p.Floats, g.Floats, row.Floats, column.Floats, t + 1, options,
+                new UpdateExtras { Control = controls is null ? default : control.Floats });
             accelerator.Synchronize();
-            Assert.Equal(gradients[t], g.Read());
+            Assert.Equal(gradients[t], g.Values());
         }
 
-        return [p.Read(), row.Read(), column.Read()];
+        return [p.Values(), row.Values(), column.Values()];
     }
 }

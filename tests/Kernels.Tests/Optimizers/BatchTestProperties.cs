@@ -6,6 +6,7 @@ using Kernels.Optimizers;
 using Kernels.References;
 using Kernels.References.Optimizers;
 using Kernels.Tests.Reductions;
+using Kernels.Tests.Support;
 using BatchTestKind = Kernels.Optimizers.BatchTestKind;
 using ReferenceKind = Kernels.References.Optimizers.BatchTestKind;
 
@@ -84,17 +85,16 @@ public sealed class BatchTestProperties
     public void Sixteen_bit_gradients_are_read_as_their_values()
     {
         Accelerator accelerator = ReductionDevice.Chosen;
-        ushort[] bits = Array.ConvertAll(
-            Samples(4, 50, spread: 0.5), x => (ushort)(BitConverter.SingleToUInt32Bits(x) >> 16));
-        float[] values = Array.ConvertAll(bits, x => BitConverter.UInt32BitsToSingle((uint)x << 16));
+        uint[] bits = Array.ConvertAll(Samples(4, 50, spread: 0.5), x => BitConverter.SingleToUInt32Bits(x) >> 16);
+        float[] values = Array.ConvertAll(bits, x => BitConverter.UInt32BitsToSingle(x << 16));
         var options = new BatchTestOptions { Kind = BatchTestKind.Augmented };
         using var test = new BatchTest(accelerator, 4, 50);
-        using var g = new GuardedBits(accelerator, bits);
-        using var result = new Guarded(accelerator, [-1]);
-        test.Run(accelerator.DefaultStream, g.View, 4, result.View, options);
+        using var g = new GuardedTensor(accelerator, Storage.BF16, bits);
+        using var result = new GuardedTensor(accelerator, [-1]);
+        test.Run(accelerator.DefaultStream, g.View, 4, result.Floats, options);
         accelerator.Synchronize();
-        Assert.Equal(Chosen(values, 4, options), result.Read()[0]);
-        Assert.Equal(bits, g.Read());
+        Assert.Equal(Chosen(values, 4, options), result.Values()[0]);
+        Assert.Equal(bits, g.Bits());
     }
 
     [Fact]
@@ -166,11 +166,11 @@ public sealed class BatchTestProperties
         BatchTest test = s_loaded.GetOrAdd(
             (accelerator, facts, g.Length / samples),
             static key => new BatchTest(key.Item1, MaxSamples, key.Item3, key.Item2));
-        using var gradients = new Guarded(accelerator, g);
-        using var result = new Guarded(accelerator, [-1]);
-        test.Run(accelerator.DefaultStream, gradients.View, samples, result.View, options);
+        using var gradients = new GuardedTensor(accelerator, g);
+        using var result = new GuardedTensor(accelerator, [-1]);
+        test.Run(accelerator.DefaultStream, gradients.Floats, samples, result.Floats, options);
         accelerator.Synchronize();
-        Assert.Equal(g, gradients.Read());
-        return result.Read()[0];
+        Assert.Equal(g, gradients.Values());
+        return result.Values()[0];
     }
 }

@@ -8,6 +8,7 @@ using Kernels.Optimizers;
 using Kernels.References;
 using Kernels.References.Optimizers;
 using Kernels.Tests.Reductions;
+using Kernels.Tests.Support;
 
 namespace Kernels.Tests.Optimizers;
 
@@ -125,22 +126,23 @@ public sealed class GradientNormProperties
     {
         float[] wanted = Numbers.LogUniform(n, seed: 9, 1e-6, 1e4);
         System.Half[] halves = Array.ConvertAll(wanted, x => (System.Half)x);
-        ushort[] bf16 = Array.ConvertAll(wanted, x => (ushort)(BitConverter.SingleToUInt32Bits(x) >> 16));
+        uint[] bf16 = Array.ConvertAll(wanted, x => BitConverter.SingleToUInt32Bits(x) >> 16);
         float[] halfValues = Array.ConvertAll(halves, x => (float)x);
-        float[] bf16Values = Array.ConvertAll(bf16, x => BitConverter.UInt32BitsToSingle((uint)x << 16));
+        float[] bf16Values = Array.ConvertAll(bf16, x => BitConverter.UInt32BitsToSingle(x << 16));
         foreach ((Accelerator accelerator, DeviceFacts facts) in ReductionDevice.Walks(tiny: n < 1000))
         {
             GradientNorm norm = Loaded(accelerator, facts);
-            using var result = new Guarded(accelerator, [-1]);
-            using var half = new GuardedBits(accelerator, Array.ConvertAll(halves, BitConverter.HalfToUInt16Bits));
-            norm.Norm(accelerator.DefaultStream, half.View.Cast<ILGPU.Half>(), result.View);
+            using var result = new GuardedTensor(accelerator, [-1]);
+            using var half = new GuardedTensor(
+                accelerator, Storage.F16, Array.ConvertAll(halves, x => (uint)BitConverter.HalfToUInt16Bits(x)));
+            norm.Norm(accelerator.DefaultStream, half.View, result.Floats);
             accelerator.Synchronize();
-            Assert.True(GradientNormReference.ScaledNorm(halfValues, ReductionPlan.Depth(n)).Admits(result.Read()[0]));
-            using var brain = new GuardedBits(accelerator, bf16);
-            norm.Norm(accelerator.DefaultStream, brain.View, result.View);
+            Assert.True(GradientNormReference.ScaledNorm(halfValues, ReductionPlan.Depth(n)).Admits(result.Values()[0]));
+            using var brain = new GuardedTensor(accelerator, Storage.BF16, bf16);
+            norm.Norm(accelerator.DefaultStream, brain.View, result.Floats);
             accelerator.Synchronize();
-            Assert.True(GradientNormReference.ScaledNorm(bf16Values, ReductionPlan.Depth(n)).Admits(result.Read()[0]));
-            Assert.Equal(bf16, brain.Read());
+            Assert.True(GradientNormReference.ScaledNorm(bf16Values, ReductionPlan.Depth(n)).Admits(result.Values()[0]));
+            Assert.Equal(bf16, brain.Bits());
         }
     }
 
@@ -153,28 +155,28 @@ public sealed class GradientNormProperties
         Bounded expected = GradientNormReference.ScaledNorm(all);
         Accelerator accelerator = ReductionDevice.Chosen;
         GradientNorm norm = Loaded(accelerator);
-        using var result = new Guarded(accelerator, [-1]);
+        using var result = new GuardedTensor(accelerator, [-1]);
         var seen = new HashSet<float>();
         for (int shift = 0; shift < 3; shift++)
         {
-            Guarded[] buffers = [.. parts.Select(x => new Guarded(accelerator, x, shift))];
-            TensorView[] views = [.. buffers.Select(x => (TensorView)x.View)];
-            norm.Norm(accelerator.DefaultStream, views, result.View);
+            GuardedTensor[] buffers = [.. parts.Select(x => new GuardedTensor(accelerator, x, shift))];
+            TensorView[] views = [.. buffers.Select(x => x.View)];
+            norm.Norm(accelerator.DefaultStream, views, result.Floats);
             accelerator.Synchronize();
-            float got = result.Read()[0];
+            float got = result.Values()[0];
             Assert.True(expected.Admits(got), $"{got:R}, expected {expected}");
             seen.Add(got);
             for (int i = 0; i < parts.Length; i++)
             {
-                Assert.Equal(parts[i], buffers[i].Read());
+                Assert.Equal(parts[i], buffers[i].Values());
                 buffers[i].Dispose();
             }
         }
 
         Assert.Single(seen);
-        norm.Norm(accelerator.DefaultStream, [], result.View);
+        norm.Norm(accelerator.DefaultStream, [], result.Floats);
         accelerator.Synchronize();
-        Assert.Equal(0, result.Read()[0]);
+        Assert.Equal(0, result.Values()[0]);
     }
 
     [Theory]
@@ -191,25 +193,25 @@ public sealed class GradientNormProperties
         foreach ((Accelerator accelerator, DeviceFacts facts) in ReductionDevice.Walks(tiny: true))
         {
             GradientNorm norm = Loaded(accelerator, facts);
-            using var gradient = new Guarded(accelerator, g);
-            using var result = new Guarded(accelerator, [-1]);
-            using var control = new Guarded(accelerator, [-1, -1]);
+            using var gradient = new GuardedTensor(accelerator, g);
+            using var result = new GuardedTensor(accelerator, [-1]);
+            using var control = new GuardedTensor(accelerator, [-1, -1]);
             norm.Control(
-                accelerator.DefaultStream, [gradient.View], result.View, control.View, maxNorm, 1 / scale);
+                accelerator.DefaultStream, [gradient.Floats], result.Floats, control.Floats, maxNorm, 1 / scale);
             accelerator.Synchronize();
             Bounded inverse = Bounded.Rounded(1 / scale);
             Bounded expected = GradientNormReference.ScaledNorm(g, ReductionPlan.Depth(g.Length)) * inverse;
-            Assert.True(expected.Admits(result.Read()[0]));
+            Assert.True(expected.Admits(result.Values()[0]));
             Bounded factor = double.IsInfinity(maxNorm)
                 ? inverse
                 : GradientNormReference.ClipCoefficient(expected, maxNorm) * inverse;
-            Assert.True(factor.Admits(control.Read()[0]), $"{control.Read()[0]:R}, expected {factor}");
-            Assert.Equal(0, control.Read()[1]);
+            Assert.True(factor.Admits(control.Values()[0]), $"{control.Values()[0]:R}, expected {factor}");
+            Assert.Equal(0, control.Values()[1]);
 
             using var scaler = new LossScaler(accelerator, new LossScalerOptions { InitialScale = scale });
-            norm.Control(accelerator.DefaultStream, [gradient.View], result.View, control.View, maxNorm, scaler);
+            norm.Control(accelerator.DefaultStream, [gradient.Floats], result.Floats, control.Floats, maxNorm, scaler);
             accelerator.Synchronize();
-            Assert.True(factor.Admits(control.Read()[0]), $"{control.Read()[0]:R}, expected {factor}");
+            Assert.True(factor.Admits(control.Values()[0]), $"{control.Values()[0]:R}, expected {factor}");
         }
     }
 
@@ -297,12 +299,12 @@ public sealed class GradientNormProperties
     private static float[] Control(Accelerator accelerator, float[] g, double inverseScale)
     {
         GradientNorm norm = Loaded(accelerator);
-        using var gradient = new Guarded(accelerator, g);
-        using var result = new Guarded(accelerator, [-1]);
-        using var control = new Guarded(accelerator, [-1, -1]);
-        norm.Control(accelerator.DefaultStream, [gradient.View], result.View, control.View, 1, inverseScale);
+        using var gradient = new GuardedTensor(accelerator, g);
+        using var result = new GuardedTensor(accelerator, [-1]);
+        using var control = new GuardedTensor(accelerator, [-1, -1]);
+        norm.Control(accelerator.DefaultStream, [gradient.Floats], result.Floats, control.Floats, 1, inverseScale);
         accelerator.Synchronize();
-        return control.Read();
+        return control.Values();
     }
 
     // Loading kernels is what costs most.
@@ -312,11 +314,11 @@ public sealed class GradientNormProperties
     private static float Norm(Accelerator accelerator, DeviceFacts facts, float[] g)
     {
         GradientNorm norm = Loaded(accelerator, facts);
-        using var gradient = new Guarded(accelerator, g);
-        using var result = new Guarded(accelerator, [-1]);
-        norm.Norm(accelerator.DefaultStream, gradient.View, result.View);
+        using var gradient = new GuardedTensor(accelerator, g);
+        using var result = new GuardedTensor(accelerator, [-1]);
+        norm.Norm(accelerator.DefaultStream, gradient.Floats, result.Floats);
         accelerator.Synchronize();
-        Assert.Equal(g, gradient.Read());
-        return result.Read()[0];
+        Assert.Equal(g, gradient.Values());
+        return result.Values()[0];
     }
 }

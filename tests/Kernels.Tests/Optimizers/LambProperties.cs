@@ -5,6 +5,7 @@ using Kernels.Optimizers;
 using Kernels.References;
 using Kernels.References.Optimizers;
 using Kernels.Tests.Reductions;
+using Kernels.Tests.Support;
 
 namespace Kernels.Tests.Optimizers;
 
@@ -100,9 +101,10 @@ public sealed class LambProperties
         Assert.Throws<ArgumentException>("g", () => lamb.Step(stream, p, p, m, v, 1, options));
         Assert.Throws<ArgumentException>("m", () => lamb.Step(stream, p, g, p, v, 1, options));
         Assert.Throws<ArgumentException>("v", () => lamb.Step(stream, p, g, m, m, 1, options));
-        Assert.Throws<ArgumentException>("control", () => lamb.Step(stream, p, g, m, v, 1, options, p));
+        Assert.Throws<ArgumentException>("extras", () => lamb.Step(stream, p, g, m, v, 1, options, new UpdateExtras { Control = p }));
         Assert.Throws<ArgumentException>(
-            "control", () => lamb.Step(stream, p, g, m, v, 1, options, m.SubView(0, 2)));
+            "extras.Control",
+            () => lamb.Step(stream, p, g, m, v, 1, options, new UpdateExtras { Control = m.SubView(0, 2) }));
         foreach (LambOptions bad in (LambOptions[])
             [
                 new() { LearningRate = double.NaN }, new() { WeightDecay = -1 }, new() { Beta1 = 1 },
@@ -181,7 +183,7 @@ public sealed class LambProperties
             options.LearningRate, options.Beta1, options.Beta2, options.Epsilon,
             options.Decoupled ? options.WeightDecay : 0, options.Maximize)
         {
-            ReductionDepth = Math.Min(n, 7 + 31 + 255 + n / 65536),
+            ReductionDepth = Math.Min(n, 7 + 5 + 255 + n / 65536),
         };
         Bounded[] p = Array.ConvertAll(p0.ToArray(), x => Bounded.FromDouble(x));
         Bounded[][] state = reference.CreateState(n);
@@ -209,21 +211,21 @@ public sealed class LambProperties
         int length = (int)(padded ? lamb.PaddedLength : lamb.Length);
         Assert.Equal(p0.Length, lamb.Length);
         Array.Resize(ref p0, length);
-        using var p = new Guarded(accelerator, p0);
-        using var m = new Guarded(accelerator, new float[length]);
-        using var v = new Guarded(accelerator, new float[length]);
-        using var control = new Guarded(accelerator, controls ?? [1, 0]);
+        using var p = new GuardedTensor(accelerator, p0);
+        using var m = new GuardedTensor(accelerator, new float[length]);
+        using var v = new GuardedTensor(accelerator, new float[length]);
+        using var control = new GuardedTensor(accelerator, controls ?? [1, 0]);
         for (int t = 0; t < gradients.Length; t++)
         {
             Array.Resize(ref gradients[t], length);
-            using var g = new Guarded(accelerator, gradients[t]);
+            using var g = new GuardedTensor(accelerator, gradients[t]);
             lamb.Step(
-                accelerator.DefaultStream, p.View, g.View, m.View, v.View, t + 1, options,
-                controls is null ? default : control.View);
+                accelerator.DefaultStream, p.Floats, g.Floats, m.Floats, v.Floats, t + 1, options,
+                new UpdateExtras { Control = controls is null ? default : control.Floats });
             accelerator.Synchronize();
-            Assert.Equal(gradients[t], g.Read());
+            Assert.Equal(gradients[t], g.Values());
         }
 
-        return [p.Read(), m.Read(), v.Read()];
+        return [p.Values(), m.Values(), v.Values()];
     }
 }

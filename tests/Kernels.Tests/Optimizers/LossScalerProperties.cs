@@ -1,6 +1,7 @@
 using ILGPU.Runtime;
 using Kernels.Optimizers;
 using Kernels.Tests.Reductions;
+using Kernels.Tests.Support;
 
 namespace Kernels.Tests.Optimizers;
 
@@ -16,8 +17,8 @@ public sealed class LossScalerProperties
         Accelerator accelerator = ReductionDevice.Chosen;
         AcceleratorStream stream = accelerator.DefaultStream;
         using var scaler = new LossScaler(accelerator, s_quick);
-        using var clean = new Guarded(accelerator, [1, 0]);
-        using var overflow = new Guarded(accelerator, [1, 1]);
+        using var clean = new GuardedTensor(accelerator, [1, 0]);
+        using var overflow = new GuardedTensor(accelerator, [1, 1]);
         double scale = 8;
         int count = 0;
         foreach (bool skip in (bool[])[false, false, false, false, true, false, false, true, true, false, false, false])
@@ -36,11 +37,11 @@ public sealed class LossScalerProperties
 
             if (onDevice)
             {
-                scaler.UpdateOnDevice(stream, (skip ? overflow : clean).View);
+                scaler.UpdateOnDevice(stream, (skip ? overflow : clean).Floats);
             }
             else
             {
-                Assert.Equal(!skip, scaler.Update(stream, (skip ? overflow : clean).View));
+                Assert.Equal(!skip, scaler.Update(stream, (skip ? overflow : clean).Floats));
             }
 
             Assert.Equal((scale, count), scaler.Save(stream));
@@ -56,12 +57,12 @@ public sealed class LossScalerProperties
     {
         Accelerator accelerator = ReductionDevice.Chosen;
         using var scaler = new LossScaler(accelerator);
-        using var clean = new Guarded(accelerator, [1, 0]);
+        using var clean = new GuardedTensor(accelerator, [1, 0]);
         Assert.Equal((65536.0, 0), scaler.Save(accelerator.DefaultStream));
         scaler.Load(accelerator.DefaultStream, 65536, 1998);
-        Assert.True(scaler.Update(accelerator.DefaultStream, clean.View));
+        Assert.True(scaler.Update(accelerator.DefaultStream, clean.Floats));
         Assert.Equal((65536.0, 1999), scaler.Save(accelerator.DefaultStream));
-        Assert.True(scaler.Update(accelerator.DefaultStream, clean.View));
+        Assert.True(scaler.Update(accelerator.DefaultStream, clean.Floats));
         Assert.Equal((131072.0, 0), scaler.Save(accelerator.DefaultStream));
     }
 
@@ -71,14 +72,14 @@ public sealed class LossScalerProperties
         Accelerator accelerator = ReductionDevice.Chosen;
         AcceleratorStream stream = accelerator.DefaultStream;
         using var scaler = new LossScaler(accelerator, s_quick with { GrowthInterval = 1, GrowthFactor = 1e30 });
-        using var clean = new Guarded(accelerator, [1, 0]);
-        using var overflow = new Guarded(accelerator, [1, 1]);
-        scaler.UpdateOnDevice(stream, clean.View);
-        scaler.Update(stream, clean.View);
+        using var clean = new GuardedTensor(accelerator, [1, 0]);
+        using var overflow = new GuardedTensor(accelerator, [1, 1]);
+        scaler.UpdateOnDevice(stream, clean.Floats);
+        scaler.Update(stream, clean.Floats);
         Assert.Equal(Math.Pow(2, 126), scaler.Save(stream).Scale);
         scaler.Load(stream, Math.Pow(2, -126), 7);
         Assert.Equal((Math.Pow(2, -126), 7), scaler.Save(stream));
-        scaler.UpdateOnDevice(stream, overflow.View);
+        scaler.UpdateOnDevice(stream, overflow.Floats);
         Assert.Equal((Math.Pow(2, -126), 0), scaler.Save(stream));
     }
 

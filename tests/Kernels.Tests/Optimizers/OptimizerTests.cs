@@ -96,6 +96,66 @@ public sealed class OptimizerTests
     }
 
     [Fact]
+    public void A_schedule_reaches_every_group_of_options_and_frozen_rules_stay()
+    {
+        // More groups than one launch writes rules for; SGD's rules change with the factor alone, Adam's at every step.
+        foreach (Func<int, ElementwiseOptions> options in (Func<int, ElementwiseOptions>[])
+            [i => new AdamOptions { LearningRate = 0.01 * (i + 1) }, i => new SgdOptions { LearningRate = 0.01 * (i + 1) }])
+        {
+            Parameter[] parameters =
+            [
+                .. Enumerable.Range(0, 9).Select(
+                    i => new Parameter($"p{i}", new Draw(i).Floats(300)) { Options = options(i) }),
+            ];
+            using var whole = new Optimizer(TestDevices.Session, options(0), parameters);
+            Optimizer[] alone = [.. parameters.Select(p => new Optimizer(TestDevices.Session, options(0), [p]))];
+            foreach (double factor in (double[])[1, 1, 0.5, 0.5, 0.25, 1])
+            {
+                whole.LearningRateFactor = factor;
+                for (int i = 0; i < parameters.Length; i++)
+                {
+                    float[] gradient = new Draw(100 + i).Floats(300);
+                    whole.SetGradient(parameters[i].Name, gradient);
+                    alone[i].LearningRateFactor = factor;
+                    alone[i].Step(gradient);
+                }
+
+                whole.Step();
+                for (int i = 0; i < parameters.Length; i++)
+                {
+                    Assert.Equal(Values(alone[i], parameters[i]), Values(whole, parameters[i]));
+                }
+            }
+
+            Array.ForEach(alone, o => o.Dispose());
+        }
+    }
+
+    [Fact]
+    public void A_step_of_several_groups_allocates_nothing()
+    {
+        using var optimizer = new Optimizer(TestDevices.Session, new AdamOptions(), [
+            .. Enumerable.Range(0, 5).Select(i => new Parameter($"p{i}", 300)
+            {
+                Options = new AdamOptions { LearningRate = 0.01 * (i + 1) },
+            }),
+        ]);
+        for (int step = 0; step < 3; step++)
+        {
+            optimizer.Step();
+        }
+
+        TestDevices.Session.Synchronize();
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        for (int step = 0; step < 20; step++)
+        {
+            optimizer.Step();
+        }
+
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 200);
+    }
+
+    [Fact]
     public void The_stochastic_weight_average_is_the_mean_of_all_steps()
     {
         var start = new[] { 1f, -2f, 3f };

@@ -323,8 +323,18 @@ public sealed partial class BadCallTests
         yield return Bad<ArgumentException>("AdaGradNorm.Step", "the sum is the gradient", null, f =>
         {
             using var norm = new AdaGradNorm(f.Accelerator, 16);
-            norm.Step(f.Stream, f.P, f.G, f.Tensors[1].Floats.SubView(0, 1), new AdaGradNormOptions());
+            norm.Step(f.Stream, f.P, f.G, f.Tensors[1].Floats.SubView(0, 1), 1, new AdaGradNormOptions());
         });
+        yield return Bad<ArgumentOutOfRangeException>("AdaGradNorm.Step", "step 0", "step", f =>
+        {
+            using var norm = new AdaGradNorm(f.Accelerator, 16);
+            norm.Step(f.Stream, f.P, f.G, f.M.SubView(0, 1), 0, new AdaGradNormOptions());
+        });
+        foreach (BadCall call in TensorwiseExtras())
+        {
+            yield return call;
+        }
+
         yield return Bad<ArgumentNullException>("BatchTest..ctor", "null", "accelerator", _ => new BatchTest(null!, 1, 1));
         yield return Bad<ArgumentException>("BatchTest.Run", "a length", "gradients", f =>
         {
@@ -337,6 +347,31 @@ public sealed partial class BadCallTests
             "EightBitAdamLauncher..ctor", "null", "accelerator", _ => new EightBitAdamLauncher(null!, new AdamOptions()));
         yield return Bad<ArgumentOutOfRangeException>(
             "LearningRateSchedule.Cosine", "NaN", "rate", _ => LearningRateSchedule.Cosine(double.NaN, 0, 1));
+    }
+
+    private static IEnumerable<BadCall> TensorwiseExtras()
+    {
+        foreach ((string what, string argument, Func<BadCallFixture, UpdateExtras> extras) in Extras())
+        {
+            Type exception = what.StartsWith("range", StringComparison.Ordinal)
+                ? typeof(ArgumentOutOfRangeException)
+                : typeof(ArgumentException);
+            yield return new BadCall("Lamb.Step", what, exception, argument, f =>
+            {
+                using var lamb = new Lamb(f.Accelerator, 16);
+                lamb.Step(f.Stream, f.P, f.G, f.M, f.V, 1, new LambOptions(), extras(f));
+            });
+            yield return new BadCall("Adafactor.Step", what, exception, argument, f =>
+            {
+                using var adafactor = new Adafactor(f.Accelerator, 16, 1);
+                adafactor.Step(f.Stream, f.P, f.G, f.V, f.M.SubView(0, 1), 1, new AdafactorOptions(), extras(f));
+            });
+            yield return new BadCall("AdaGradNorm.Step", what, exception, argument, f =>
+            {
+                using var norm = new AdaGradNorm(f.Accelerator, 16);
+                norm.Step(f.Stream, f.P, f.G, f.V.SubView(0, 1), 1, new AdaGradNormOptions(), extras(f));
+            });
+        }
     }
 
     private static IEnumerable<BadCall> Dense()
