@@ -18,6 +18,9 @@ namespace Kernels.Linear;
 /// </remarks>
 public sealed class Activations
 {
+    // As in ItemLauncher: two threads must not set an OpenCL kernel's arguments at once.
+    private static readonly Lock s_gate = new();
+
     private static readonly int s_count = Enum.GetValues<Activation>().Length;
 
     private readonly Accelerator _accelerator;
@@ -87,8 +90,11 @@ public sealed class Activations
         LinearPlan plan = LinearPlan.For(_facts, x.Length, _walk);
         while (plan.TryNext(out LinearLaunch launch))
         {
-            _forward[(int)activation].Value(
-                stream, (launch.Groups, launch.GroupSize), x.As<float>(), y.As<float>(), launch.First);
+            lock (s_gate)
+            {
+                _forward[(int)activation].Value(
+                    stream, (launch.Groups, launch.GroupSize), x.As<float>(), y.As<float>(), launch.First);
+            }
         }
     }
 
@@ -120,8 +126,11 @@ public sealed class Activations
         LinearPlan plan = LinearPlan.For(_facts, x.Length, _walk);
         while (plan.TryNext(out LinearLaunch launch))
         {
-            _backward[(int)activation].Value(
-                stream, (launch.Groups, launch.GroupSize), x.As<float>(), dy.As<float>(), dx.As<float>(), launch.First);
+            lock (s_gate)
+            {
+                _backward[(int)activation].Value(
+                    stream, (launch.Groups, launch.GroupSize), x.As<float>(), dy.As<float>(), dx.As<float>(), launch.First);
+            }
         }
     }
 

@@ -15,6 +15,9 @@ namespace Kernels.Linear;
 /// </remarks>
 public sealed class ColumnSum
 {
+    // As in ItemLauncher: two threads must not set an OpenCL kernel's arguments at once.
+    private static readonly Lock s_gate = new();
+
     private const int GroupSize = 64;
 
     private readonly Accelerator _accelerator;
@@ -121,7 +124,10 @@ public sealed class ColumnSum
         size.GroupsPerBlock = size.Columns / GroupSize;
         if (size.GroupsPerBlock > 0)
         {
-            _add!(stream, (checked(blocks * size.GroupsPerBlock), GroupSize), x, sums, size);
+            lock (s_gate)
+            {
+                _add!(stream, (checked(blocks * size.GroupsPerBlock), GroupSize), x, sums, size);
+            }
         }
 
         int rest = size.Columns % GroupSize;
@@ -129,7 +135,10 @@ public sealed class ColumnSum
         {
             size.FirstColumn = size.Columns - rest;
             size.GroupsPerBlock = 1;
-            _add!(stream, (blocks, rest), x, sums, size);
+            lock (s_gate)
+            {
+                _add!(stream, (blocks, rest), x, sums, size);
+            }
         }
     }
 

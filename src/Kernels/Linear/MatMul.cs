@@ -29,6 +29,9 @@ namespace Kernels.Linear;
 /// </remarks>
 public sealed class MatMul
 {
+    // As in ItemLauncher: two threads must not set an OpenCL kernel's arguments at once.
+    private static readonly Lock s_gate = new();
+
     private readonly Accelerator _accelerator;
     private readonly DeviceFacts _facts;
     private readonly TileWalk _walk;
@@ -126,7 +129,10 @@ public sealed class MatMul
         {
             bool aligned = LinearChecks.IsAligned(_accelerator, a) && LinearChecks.IsAligned(_accelerator, b)
                 && LinearChecks.IsAligned(_accelerator, c) && n % 4 == 0 && (transposeA ? m : k) % 4 == 0 && (transposeB ? k : n) % 4 == 0;
-            Tile(sides, aligned, activation)(stream, (plan.Groups, plan.GroupSize), t);
+            lock (s_gate)
+            {
+                Tile(sides, aligned, activation)(stream, (plan.Groups, plan.GroupSize), t);
+            }
             return;
         }
 
@@ -135,7 +141,10 @@ public sealed class MatMul
         {
             slice.Depth = Math.Min(MatMulPanel.Depth, k - slice.First);
             bool last = slice.First + slice.Depth >= k;
-            Panel(sides, last ? activation : Activation.None)(stream, (plan.Groups, plan.GroupSize), t, slice);
+            lock (s_gate)
+            {
+                Panel(sides, last ? activation : Activation.None)(stream, (plan.Groups, plan.GroupSize), t, slice);
+            }
             slice.First += slice.Depth;
         }
         while (slice.First < k);

@@ -14,6 +14,9 @@ namespace Kernels.Linear;
 /// </remarks>
 public sealed class Predictions
 {
+    // As in ItemLauncher: two threads must not set an OpenCL kernel's arguments at once.
+    private static readonly Lock s_gate = new();
+
     private readonly Accelerator _accelerator;
     private readonly DeviceFacts _facts;
     private readonly bool _onHost;
@@ -71,7 +74,10 @@ public sealed class Predictions
 
         if (!_onHost)
         {
-            _argMax!(stream, (rows, TilePlan.RowGroup(_facts, classes)), logits.As<float>(), predictions, classes);
+            lock (s_gate)
+            {
+                _argMax!(stream, (rows, TilePlan.RowGroup(_facts, classes)), logits.As<float>(), predictions, classes);
+            }
             return;
         }
 
@@ -107,7 +113,10 @@ public sealed class Predictions
         Require.Apart(wanted, counted, nameof(labels), nameof(count));
         if (!_onHost)
         {
-            _count!(stream, (1, TilePlan.RowGroup(_facts, int.MaxValue)), predictions, labels, count);
+            lock (s_gate)
+            {
+                _count!(stream, (1, TilePlan.RowGroup(_facts, int.MaxValue)), predictions, labels, count);
+            }
             return;
         }
 

@@ -15,6 +15,9 @@ namespace Kernels.Linear;
 /// </remarks>
 public sealed class SoftmaxCrossEntropy
 {
+    // As in ItemLauncher: two threads must not set an OpenCL kernel's arguments at once.
+    private static readonly Lock s_gate = new();
+
     private readonly Accelerator _accelerator;
     private readonly DeviceFacts _facts;
     private readonly bool _onHost;
@@ -102,12 +105,18 @@ public sealed class SoftmaxCrossEntropy
 
         if (rows > 0)
         {
-            _rows!(
-                stream, (rows, TilePlan.RowGroup(_facts, classes)), logits.As<float>(), labels, losses.As<float>(),
-                gradient.As<float>(), classes, gradient.IsEmpty ? 0 : 1, 1f / rows);
+            lock (s_gate)
+            {
+                _rows!(
+                    stream, (rows, TilePlan.RowGroup(_facts, classes)), logits.As<float>(), labels, losses.As<float>(),
+                    gradient.As<float>(), classes, gradient.IsEmpty ? 0 : 1, 1f / rows);
+            }
         }
 
-        _mean!(stream, (1, TilePlan.RowGroup(_facts, int.MaxValue)), losses.As<float>(), mean.As<float>());
+        lock (s_gate)
+        {
+            _mean!(stream, (1, TilePlan.RowGroup(_facts, int.MaxValue)), losses.As<float>(), mean.As<float>());
+        }
     }
 
     private unsafe void EvaluateOnHost(

@@ -252,6 +252,9 @@ public sealed class NearestCode : IDisposable
         where TCode : struct, IStorage
         where TMetric : struct, ICodeMetric
     {
+        // As in ItemLauncher: two threads must not set an OpenCL kernel's arguments at once.
+        private static readonly Lock s_gate = new();
+
         private readonly ItemLauncher<CodeTermWork<TCode, TMetric>> _terms;
         private readonly ItemLauncher<NearestResultWork<TRow, TCode, TMetric>> _result;
         private readonly Lazy<Action<AcceleratorStream, KernelConfig, TRow, TCode, NearestArguments, int>>[] _rows;
@@ -293,13 +296,19 @@ public sealed class NearestCode : IDisposable
                     OnHost(owner, call, runnerUp);
                     break;
                 case NearestWalk.Rows:
-                    _rows[runnerUp ? 1 : 0].Value(stream, (groups, plan.GroupSize), rows, codes, t, plan.Chunk);
+                    lock (s_gate)
+                    {
+                        _rows[runnerUp ? 1 : 0].Value(stream, (groups, plan.GroupSize), rows, codes, t, plan.Chunk);
+                    }
                     break;
                 default:
                     bool packets = t.Dimension % 4 == 0 && Alignment.IsPacked(owner._accelerator, call.Rows)
                         && Alignment.IsPacked(owner._accelerator, call.Codes);
                     int kernel = (runnerUp ? 2 : 0) + (packets ? 1 : 0);
-                    _tiles[kernel].Value(stream, (groups, plan.GroupSize), rows, codes, t);
+                    lock (s_gate)
+                    {
+                        _tiles[kernel].Value(stream, (groups, plan.GroupSize), rows, codes, t);
+                    }
                     break;
             }
 
