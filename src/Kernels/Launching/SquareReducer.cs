@@ -8,6 +8,8 @@ namespace Kernels.Launching;
 internal sealed class SquareReducer<TSource>
     where TSource : struct, ISquareSource
 {
+    private static readonly Lock s_gate = new(); // as in ItemLauncher
+
     private readonly DeviceFacts _facts;
     private readonly BlockLauncher<StripWork<TSource>> _strips;
     private readonly BlockLauncher<StripTailWork<TSource>> _tail;
@@ -61,7 +63,11 @@ internal sealed class SquareReducer<TSource>
                 long count = Math.Min(full - first, _facts.MaxGrid * size / Items);
                 int group = (int)Math.Min(size, count * Items);
                 count -= count * Items % group / Items;
-                _packets(stream, new KernelConfig((int)(count * Items / group), group), source, lanes, first);
+                lock (s_gate)
+                {
+                    _packets(stream, new KernelConfig((int)(count * Items / group), group), source, lanes, first);
+                }
+
                 first += count;
             }
         }

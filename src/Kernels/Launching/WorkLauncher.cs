@@ -12,6 +12,10 @@ namespace Kernels.Launching;
 internal sealed class ItemLauncher<TWork>
     where TWork : struct, IItemWork
 {
+    // ILGPU sets an OpenCL kernel's arguments on the kernel, which it shares among all who load it, and two threads must
+    // not do so at once. So the gate is one for all launchers of a kind of work.
+    private static readonly Lock s_gate = new();
+
     private readonly DeviceFacts _facts;
     private readonly Action<AcceleratorStream, KernelConfig, TWork, long>? _kernel;
 
@@ -41,7 +45,10 @@ internal sealed class ItemLauncher<TWork>
         LinearPlan plan = LinearPlan.For(_facts, end - first, LinearWalk.Elements);
         while (plan.TryNext(out LinearLaunch launch))
         {
-            _kernel(stream, new KernelConfig(launch.Groups, launch.GroupSize), work, first + launch.First);
+            lock (s_gate)
+            {
+                _kernel(stream, new KernelConfig(launch.Groups, launch.GroupSize), work, first + launch.First);
+            }
         }
     }
 
@@ -65,6 +72,8 @@ internal sealed class ItemLauncher<TWork>
 internal sealed class BlockLauncher<TWork>
     where TWork : struct, IBlockWork
 {
+    private static readonly Lock s_gate = new(); // as of items
+
     private readonly Accelerator _accelerator;
     private readonly DeviceFacts _facts;
     private readonly Action<AcceleratorStream, KernelConfig, TWork, long>? _kernel;
@@ -97,7 +106,11 @@ internal sealed class BlockLauncher<TWork>
         while (first < end)
         {
             BlockLaunch launch = ReductionPlan.Blocks(_facts, TWork.LaneCount, first, end);
-            _kernel(stream, new KernelConfig(launch.Groups, launch.GroupSize), work, launch.First);
+            lock (s_gate)
+            {
+                _kernel(stream, new KernelConfig(launch.Groups, launch.GroupSize), work, launch.First);
+            }
+
             first += (long)launch.Groups * launch.GroupSize / TWork.LaneCount;
         }
     }
@@ -120,7 +133,11 @@ internal sealed class BlockLauncher<TWork>
         for (long first = 0; first < blocks;)
         {
             long count = Math.Min(blocks - first, Math.Max(1, _facts.MaxGrid / groups));
-            _short(stream, new KernelConfig((int)count * groups, lanes / groups), work, first, groups);
+            lock (s_gate)
+            {
+                _short(stream, new KernelConfig((int)count * groups, lanes / groups), work, first, groups);
+            }
+
             first += count;
         }
     }
