@@ -16,7 +16,7 @@ internal interface ICodeMetric
     /// <summary>Whether the sum of products is multiplied by the code's term.</summary>
     static abstract bool EndsWithTerm { get; }
 
-    /// <summary>The term of a code with this sum of squares.</summary>
+    /// <summary>The term of a code of finite numbers with this sum of squares.</summary>
     static abstract float Term(float squares);
 
     /// <summary>The distance, from the sums over all dimensions.</summary>
@@ -47,7 +47,7 @@ internal readonly struct SquaredL2 : ICodeMetric
 /// <summary>The negative dot product.</summary>
 internal readonly struct NegativeDot : ICodeMetric
 {
-    public static bool StartsWithTerm => false;
+    public static bool StartsWithTerm => true;
 
     public static bool EndsWithTerm => false;
 
@@ -164,7 +164,21 @@ internal struct BestCode
     }
 }
 
-/// <summary>The term of each code, one code per item.</summary>
+/// <summary>Whether all of some numbers are finite, by their bits: OpenCL drops comparisons that NaN would turn.</summary>
+internal static class Finiteness
+{
+    /// <summary>The larger of a magnitude's bits and those of a number.</summary>
+    internal static uint Larger(uint magnitude, float value)
+    {
+        uint bits = Interop.FloatAsInt(value) & 0x7FFFFFFF;
+        return Utilities.Select(bits > magnitude, bits, magnitude);
+    }
+
+    /// <summary>Whether the largest magnitude is finite.</summary>
+    internal static bool Is(uint magnitude) => magnitude < 0x7F800000;
+}
+
+/// <summary>The term of each code, one code per item; NaN, so that it never wins, for one that is not finite.</summary>
 internal struct CodeTermWork<TCode, TMetric> : IItemWork
     where TCode : struct, IStorage
     where TMetric : struct, ICodeMetric
@@ -178,13 +192,15 @@ internal struct CodeTermWork<TCode, TMetric> : IItemWork
     public readonly void Item(long i, Quad uniform)
     {
         float squares = 0f;
+        uint largest = 0;
         for (int d = 0; d < Dimension; d++)
         {
             float e = Codes.Decode(Codes.Read(i * Dimension + d));
             squares += e * e;
+            largest = Finiteness.Larger(largest, e);
         }
 
-        Terms[i] = TMetric.Term(squares);
+        Terms[i] = Utilities.Select(Finiteness.Is(largest), TMetric.Term(squares), float.NaN);
     }
 }
 
@@ -233,18 +249,13 @@ internal struct NearestResultWork<TRow, TCode, TMetric> : IItemWork
             });
         }
 
-        Index[i] = best.Index;
-        if (WantsDistance + WantsMargin == 0)
-        {
-            return;
-        }
-
         long z = row * Arguments.RowStride + head * Arguments.Dimension;
         long e = (head * Arguments.Codes + IntrinsicMath.Max(best.Index, 0)) * Arguments.Dimension;
         float differences = 0f;
         float products = 0f;
         float rowSquares = 0f;
         float codeSquares = 0f;
+        uint largest = 0;
         for (int d = 0; d < Arguments.Dimension; d++)
         {
             float x = Rows.Decode(Rows.Read(z + d));
@@ -254,8 +265,12 @@ internal struct NearestResultWork<TRow, TCode, TMetric> : IItemWork
             products += x * y;
             rowSquares += x * x;
             codeSquares += y * y;
+            largest = Finiteness.Larger(largest, x);
         }
 
+        // An infinite row has no nearest code, though some of its scores may be infinite.
+        best.Index = Utilities.Select(Finiteness.Is(largest), best.Index, -1);
+        Index[i] = best.Index;
         if (WantsDistance != 0)
         {
             float distance = TMetric.Distance(differences, products, rowSquares, codeSquares);

@@ -13,7 +13,7 @@ namespace Kernels.DeviceCode.VectorQuantization;
 /// Traffic: the rows once, turned so that 16 of them are beside each other; the codes once for each group.
 /// Needs: 256 KiB of shared memory and d of at most 4096; a barrier for each chunk.
 /// Order: a score's products are added in ascending dimension to the code's term: the same for every launch.
-/// Ties: lowest index. Domain: a score that is NaN never wins; a row without a winner has index -1.
+/// Ties: lowest index. Domain: a score that is NaN never wins; a row that is not finite or has no winner has index -1.
 /// </remarks>
 internal static class NearestRows
 {

@@ -13,7 +13,7 @@ namespace Kernels.DeviceCode.VectorQuantization;
 /// Traffic: the rows k / 64 times (from the second-level cache), the codes n / 64 times.
 /// Needs: 64 items a group, 14,848 bytes of shared memory, two barriers for 16 of depth.
 /// Order: a score's products are added in ascending dimension to the code's term: the same for every launch.
-/// Ties: lowest index. Domain: a score that is NaN never wins; a row without a winner has index -1.
+/// Ties: lowest index. Domain: a score that is NaN never wins; a row that is not finite or has no winner has index -1.
 /// Places in shared memory as in <see cref="MatMulTile"/>.
 /// </remarks>
 internal static class NearestTile

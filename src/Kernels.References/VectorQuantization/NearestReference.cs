@@ -1,202 +1,481 @@
+using System.Numerics;
+using System.Runtime.InteropServices;
+
 namespace Kernels.References.VectorQuantization;
 
-/// <summary>How near a code e is to a row z.</summary>
-public enum ReferenceMetric
-{
-    /// <summary>Squared L2 distance, |z - e|^2.</summary>
-    L2,
-
-    /// <summary>Negative dot product.</summary>
-    Dot,
-
-    /// <summary>1 - cosine; with a vector of zeros the cosine counts as 0.</summary>
-    Cosine,
-}
-
-/// <summary>The nearest code of each row: which answers are right, and how far a distance may be off.</summary>
+/// <summary>The nearest of K codes, exactly: the least distance over the real numbers, the lowest index of a
+/// tie.</summary>
 /// <remarks>
 /// <para>
-/// Distances are computed in binary64, L2 in the form of differences. A search in binary32 compares scores, z.e -
-/// |e|^2 / 2 for L2, z.e for the dot product and z.e / |e| for the cosine, and finds the code whose computed score is
-/// the largest. With an error of B(k) for the score of code k, derived below for any order of the sums, it may return
-/// code i only if score(i) + B(i) is at least score(k) - B(k) for every k.
+/// Distances are computed in binary64, squared ones from differences, so that each is within (d + 4) 2^-53 of itself.
+/// Codes that this does not tell apart are compared in exact integer arithmetic.
 /// </para>
 /// <para>
-/// A code whose score is not a number never wins. Lengths of rows and codes must be such that no square overflows.
+/// Not finite: a code with a component that is NaN or infinite is no candidate, and never wins. A row with such a
+/// component, and any row if no code is a candidate, has index -1 and distance NaN. (With L2 this says that a distance
+/// must be finite over the real numbers; a square that overflows binary32 is no reason to lose.)
+/// </para>
+/// <para>
+/// Bound of a binary32 score, u = 2^-24, g(n) = n u / (1 - n u), products and sums in any order, fused or not:
+/// L2, score z.e - |e|^2 / 2: each product of z.e is rounded once and goes through d additions at most; |e|^2 has
+/// g(d) of itself and its half goes through d more: g(d + 1) sum |z e| + g(2 d) |e|^2 / 2.
+/// Dot: g(d) sum |z e|. Cosine, vectors divided by their norms before or after the product: a norm has half of g(d)
+/// and three roundings (root, reciprocal, product): (2 r + g(d)) sum |z e| / (|z| |e|), r = g(d) / 2 + 3 u.
+/// Each product may underflow by 2^-149. Infinite where binary32 may overflow, or a norm is lost to underflow.
+/// The forms |z|^2 + |e|^2 - 2 z.e and products in less than binary32 are not covered.
+/// </para>
+/// <para>
+/// A kernel that takes the largest score s' with |s' - s| &lt;= B returns an i with s(i) + B(i) &gt;= s(j) - B(j) for
+/// every
+/// j: that is what <see cref="NearestRow.Admits"/> asks. Codes that are equal have equal scores in any kernel that
+/// treats all codes alike, so only the lowest of them is admitted. If all numbers are so short that no order rounds
+/// (integers, say), B is 0 and only the exact index is admitted.
 /// </para>
 /// </remarks>
 public sealed class NearestReference
 {
-    private readonly float[] _rows;
+    private const double Epsilon64 = 1.2e-16; // 2^-53 and a little
+
     private readonly float[] _codes;
-    private readonly int _dimension;
-    private readonly ReferenceMetric _metric;
+    private readonly double[] _padded;
+    private readonly int _stride;
+    private readonly double[] _squares;
+    private readonly bool[] _isCandidate;
+    private readonly int[] _first;
+    private readonly int[] _previous;
+    private readonly int _exponent;
+    private readonly double _largest;
 
-    /// <summary>Keeps the inputs.</summary>
-    /// <param name="rows">[n, d], row-major.</param>
-    /// <param name="codes">[k, d], row-major.</param>
-    /// <param name="dimension">d, at least 1.</param>
-    /// <param name="metric">What is smallest at the nearest code.</param>
-    /// <exception cref="ArgumentException">A length is no multiple of the dimension, or there is no code.</exception>
-    public NearestReference(float[] rows, float[] codes, int dimension, ReferenceMetric metric)
+    /// <summary>Prepares a codebook.</summary>
+    /// <param name="metric">What is least.</param>
+    /// <param name="codes">[k, d], row-major; copied.</param>
+    /// <param name="d">The dimension, at least 1.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The dimension is less than 1.</exception>
+    /// <exception cref="ArgumentException">The codes are not a multiple of the dimension.</exception>
+    public NearestReference(NearestMetric metric, ReadOnlySpan<float> codes, int d)
     {
-        ArgumentNullException.ThrowIfNull(rows);
-        ArgumentNullException.ThrowIfNull(codes);
-        ArgumentOutOfRangeException.ThrowIfLessThan(dimension, 1);
-        if (rows.Length % dimension != 0 || codes.Length % dimension != 0 || codes.Length == 0)
+        ArgumentOutOfRangeException.ThrowIfLessThan(d, 1);
+        Metric = metric;
+        Dimension = d;
+        Count = Check.Rows(codes, d);
+        _codes = codes.ToArray();
+        _stride = Stride(d);
+        _padded = new double[Count * _stride];
+        _squares = new double[Count];
+        _isCandidate = new bool[Count];
+        _first = new int[Count];
+        _previous = new int[Count];
+        var seen = new Dictionary<int, List<int>>();
+        for (int j = 0; j < Count; j++)
         {
-            throw new ArgumentException("Rows and codes must be whole, and there must be a code.", nameof(codes));
-        }
-
-        _rows = rows;
-        _codes = codes;
-        _dimension = dimension;
-        _metric = metric;
-    }
-
-    /// <summary>Codes.</summary>
-    public int CodeCount => _codes.Length / _dimension;
-
-    /// <summary>The code of the smallest distance in binary64, the lowest at the same; -1 if none is a number.</summary>
-    /// <param name="row">Which row.</param>
-    /// <returns>Its index; the exact one where all sums are exact in binary64, as for small integers.</returns>
-    public int Nearest(int row)
-    {
-        int best = -1;
-        double least = double.PositiveInfinity;
-        for (int k = 0; k < CodeCount; k++)
-        {
-            double distance = Of(row, k).Distance;
-            if (distance < least)
+            ReadOnlySpan<float> code = Code(j);
+            Span<double> wide = _padded.AsSpan(j * _stride, _stride);
+            var hash = default(HashCode);
+            bool isFinite = true;
+            for (int i = 0; i < d; i++)
             {
-                least = distance;
-                best = k;
+                wide[i] = code[i];
+                _squares[j] += wide[i] * wide[i];
+                hash.Add(code[i] + 0f); // -0 and 0 are equal
+                isFinite &= float.IsFinite(code[i]);
+            }
+
+            _isCandidate[j] = isFinite;
+            _first[j] = j;
+            _previous[j] = -1;
+            List<int>? bucket = null;
+            if (isFinite && !seen.TryGetValue(hash.ToHashCode(), out bucket))
+            {
+                seen[hash.ToHashCode()] = bucket = [];
+            }
+
+            int twin = bucket?.FindLastIndex(other => Equal(Code(other), Code(j))) ?? -1;
+            if (twin >= 0)
+            {
+                _previous[j] = bucket![twin];
+                _first[j] = _first[bucket[twin]];
+                bucket[twin] = j; // the last of its kind stands for all
+            }
+            else
+            {
+                bucket?.Add(j);
             }
         }
 
-        return best;
+        (_exponent, _largest) = Dyadic.Measure(codes);
     }
 
-    /// <summary>Whether a search in binary32 may return this code.</summary>
-    /// <param name="row">Which row.</param>
-    /// <param name="index">What was returned; -1 only where no score is a number.</param>
-    /// <returns>Whether no code is certainly better.</returns>
-    public bool Admits(int row, int index)
+    /// <summary>What is least.</summary>
+    public NearestMetric Metric { get; }
+
+    /// <summary>The number k of codes.</summary>
+    public int Count { get; }
+
+    /// <summary>The dimension d.</summary>
+    public int Dimension { get; }
+
+    /// <summary>How far a binary32 score of one row and one code may be from the exact one.</summary>
+    /// <param name="metric">Which score: z.e - |e|^2 / 2, z.e, or the cosine.</param>
+    /// <param name="z">The row, [d].</param>
+    /// <param name="e">The code, [d].</param>
+    /// <returns>The bound, in the unit of the score; infinite outside the domain.</returns>
+    /// <exception cref="ArgumentException">The lengths differ.</exception>
+    public static double ScoreBound(NearestMetric metric, ReadOnlySpan<float> z, ReadOnlySpan<float> e)
     {
-        double floor = double.NegativeInfinity;
-        for (int k = 0; k < CodeCount; k++)
+        Check.SameLength(z, e);
+        double size = 0;
+        double squareZ = 0;
+        double squareE = 0;
+        for (int i = 0; i < z.Length; i++)
         {
-            Sums sums = Of(row, k);
-            if (!double.IsNaN(sums.Score))
+            size += Math.Abs((double)z[i] * e[i]);
+            squareZ += (double)z[i] * z[i];
+            squareE += (double)e[i] * e[i];
+        }
+
+        return Width(metric, z.Length, size, squareZ, squareE);
+    }
+
+    /// <summary>The same from the norms alone, as a kernel can afford it: sum |z e| is at most |z| |e|.</summary>
+    /// <param name="metric">Which score.</param>
+    /// <param name="d">The dimension.</param>
+    /// <param name="normZ">The norm of the row, or more.</param>
+    /// <param name="normE">The norm of the code, or more; the largest of all holds for all but the cosine.</param>
+    /// <returns>The bound; never below the one from the components, for norms that are exact.</returns>
+    public static double ScoreBound(NearestMetric metric, int d, double normZ, double normE) =>
+        Width(metric, d, normZ * normE * (1 + 1e-12), normZ * normZ, normE * normE);
+
+    /// <summary>Finds the nearest codes of one row.</summary>
+    /// <param name="z">The row, [d].</param>
+    /// <param name="top">How many codes, at least 1; where candidates run out, the rest is -1 with distance
+    /// NaN.</param>
+    /// <returns>The indices by distance, then by index, with their distances.</returns>
+    /// <exception cref="ArgumentException">The row has not d numbers.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">None is asked for.</exception>
+    public NearestRow Search(ReadOnlySpan<float> z, int top = 1)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(top, 1);
+        Row row = Prepare(z);
+        int[] index = new int[top];
+        var distance = new Bounded[top];
+        Array.Fill(index, -1);
+        Array.Fill(distance, double.NaN);
+        var all = new Interval[Count];
+        var least = new List<(double Upper, int Index)>(top + 2);
+        var leastExact = new List<double>(top + 1);
+        for (int j = 0; j < Count && row.IsFinite; j++)
+        {
+            if (_isCandidate[j])
             {
-                floor = Math.Max(floor, sums.Score - sums.ScoreBound);
+                all[j] = Measure(row, j);
+                Insert(least, (all[j].Upper, j), top + 1);
+                Insert(leastExact, all[j].Value + all[j].Error, top);
             }
         }
 
-        if (index < 0)
+        if (least.Count > 0)
         {
-            return index == -1 && double.IsNegativeInfinity(floor);
+            Rank(row, all, leastExact[^1], index);
         }
 
-        if (index >= CodeCount)
+        int admitted = 0;
+        for (int j = 0; j < Count && least.Count > 0; j++)
         {
-            return false;
+            admitted += _isCandidate[j] && _previous[j] < 0 && all[j].Lower <= least[0].Upper ? 1 : 0;
         }
 
-        Sums got = Of(row, index);
-        return got.Score + got.ScoreBound >= floor;
+        for (int m = 0; m < top && index[m] >= 0; m++)
+        {
+            distance[m] = Distance(row, all[index[m]]);
+        }
+
+        return new NearestRow(this, row, index, distance, [.. least], row.IsShort ? 1 : admitted);
     }
 
-    /// <summary>The distance of a code, and how far a binary32 kernel may be off that sums it anew.</summary>
-    /// <param name="row">Which row.</param>
-    /// <param name="index">Which code.</param>
-    /// <returns>The distance.</returns>
-    public Bounded Distance(int row, int index)
+    /// <summary>Finds the nearest codes of many rows.</summary>
+    /// <param name="x">[n, d], row-major.</param>
+    /// <param name="top">How many codes for each.</param>
+    /// <returns>[n].</returns>
+    /// <exception cref="ArgumentException">The rows are not a multiple of d.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">None is asked for.</exception>
+    public NearestRow[] SearchAll(ReadOnlySpan<float> x, int top = 1)
     {
-        Sums sums = Of(row, index);
-        return new Bounded(sums.Distance, sums.DistanceBound);
+        var rows = new NearestRow[Check.Rows(x, Dimension)];
+        for (int n = 0; n < rows.Length; n++)
+        {
+            rows[n] = Search(x.Slice(n * Dimension, Dimension), top);
+        }
+
+        return rows;
     }
 
-    /// <summary>How much farther the second smallest distance is, and how far a margin from scores may be off.</summary>
-    /// <param name="row">Which row; at least two codes.</param>
-    /// <returns>The margin.</returns>
-    public Bounded Margin(int row)
+    internal bool IsCandidate(int j) => j >= 0 && j < Count && _isCandidate[j];
+
+    internal int Previous(int j) => _previous[j];
+
+    /// <summary>The distance of any code, for a kernel that computes it from differences (L2) after the
+    /// search.</summary>
+    internal Bounded Distance(Row row, int j) =>
+        row.IsFinite && IsCandidate(j) ? Distance(row, Measure(row, j)) : double.NaN;
+
+    internal Interval Measure(Row row, int j)
     {
-        double first = double.NegativeInfinity;
-        double second = double.NegativeInfinity;
-        double bound = 0;
-        for (int k = 0; k < CodeCount; k++)
+        ReadOnlySpan<double> e = _padded.AsSpan(j * _stride, _stride);
+        (double sum, double size) = Sums(row.Wide, e, Metric == NearestMetric.L2);
+        double roundings = (Dimension + 4) * Epsilon64;
+        double value = Metric == NearestMetric.L2 ? sum : -sum;
+        double error = roundings * (Metric == NearestMetric.L2 ? sum : size);
+        double width = row.IsShort ? 0 : Width(Metric, Dimension, size, row.Square, _squares[j]);
+        if (Metric == NearestMetric.Cosine)
         {
-            Sums sums = Of(row, k);
-            bound = Math.Max(bound, sums.ScoreBound);
-            second = Math.Max(second, Math.Min(first, sums.Score));
-            first = Math.Max(first, sums.Score);
+            if (row.Square == 0 || _squares[j] == 0)
+            {
+                return new Interval(1, 0, 0);
+            }
+
+            double norms = Math.Sqrt(row.Square) * Math.Sqrt(_squares[j]);
+            value = 1 - (sum / norms);
+            error = (2 * roundings * size / norms) + (4 * Epsilon64);
+        }
+        else if (row.IsShort64)
+        {
+            error = 0;
         }
 
-        // The largest and the second largest of numbers that are each off by at most a bound are off by it.
-        double squares = 0;
-        for (int d = 0; d < _dimension; d++)
-        {
-            double z = _rows[row * _dimension + d];
-            squares += z * z;
-        }
-
-        double scale = _metric switch
-        {
-            ReferenceMetric.L2 => 2,
-            ReferenceMetric.Dot => 1,
-            _ => squares == 0 ? 0 : 1 / Math.Sqrt(squares),
-        };
-        double margin = first - second;
-        double rounding = Bounded.Gamma(_dimension + 6) * (margin + (2 * bound));
-        return new Bounded(scale * margin, (scale * ((2 * bound) + rounding)) + Bounded.LeastSubnormal);
+        return new Interval(value, error, Metric == NearestMetric.L2 ? 2 * width : width);
     }
 
-    private Sums Of(int row, int code)
+    private static double Width(NearestMetric metric, int d, double size, double squareZ, double squareE)
     {
-        int d = _dimension;
-        double differences = 0;
-        double products = 0;
-        double sizes = 0;
-        double rowSquares = 0;
-        double codeSquares = 0;
-        for (int i = 0; i < d; i++)
+        const double Most = float.MaxValue / 2;
+        double lost = d * Bounded.LeastSubnormal;
+        switch (metric)
         {
-            double z = _rows[(row * d) + i];
-            double e = _codes[(code * d) + i];
-            differences += (z - e) * (z - e);
-            products += z * e;
-            sizes += Math.Abs(z * e);
-            rowSquares += z * z;
-            codeSquares += e * e;
-        }
-
-        double underflow = 2 * d * Bounded.LeastSubnormal;
-        switch (_metric)
-        {
-            case ReferenceMetric.L2:
-                // The term has d roundings, and goes through the d additions of the products.
-                return new Sums(
-                    products - (codeSquares / 2),
-                    (Bounded.Gamma(d + 1) * sizes) + (Bounded.Gamma((2 * d) + 1) * codeSquares / 2) + underflow,
-                    differences,
-                    (Bounded.Gamma(d + 3) * differences) + underflow);
-            case ReferenceMetric.Dot:
-                double bound = (Bounded.Gamma(d + 1) * sizes) + underflow;
-                return new Sums(products, bound, -products, bound);
+            case NearestMetric.L2:
+                double norm = (Bounded.Gamma(2 * d) * squareE / 2) + Bounded.LeastSubnormal;
+                return size + squareE <= Most
+                    ? (Bounded.Gamma(d + 1) * size) + norm + lost
+                    : double.PositiveInfinity;
+            case NearestMetric.Dot:
+                return size <= Most ? (Bounded.Gamma(d) * size) + lost : double.PositiveInfinity;
             default:
-                double inverseRow = rowSquares == 0 ? 0 : 1 / Math.Sqrt(rowSquares);
-                double inverseCode = codeSquares == 0 ? 0 : 1 / Math.Sqrt(codeSquares);
-                // An inverse norm has d roundings of the sum, halved by the root, and those of root and division.
-                double relative = Bounded.Gamma((2 * d) + 6);
-                return new Sums(
-                    products * inverseCode,
-                    ((relative * sizes) + underflow) * inverseCode,
-                    1 - (products * inverseRow * inverseCode),
-                    (((Bounded.Gamma((3 * d) + 12) * sizes) + underflow) * inverseRow * inverseCode)
-                        + (2 * Bounded.UnitRoundoff));
+                if (squareZ == 0 || squareE == 0)
+                {
+                    return 0;
+                }
+
+                double z = Norm(d, squareZ);
+                double e = Norm(d, squareE);
+                double norms = Math.Sqrt(squareZ) * Math.Sqrt(squareE);
+                double relative = ((1 + z) * (1 + e) * (1 + Bounded.Gamma(d))) - 1;
+                double width = (relative * size / norms)
+                    + (2 * lost * (1 + (1 / Math.Sqrt(squareZ))) * (1 + (1 / Math.Sqrt(squareE))));
+                return squareZ <= Most && squareE <= Most ? width : double.PositiveInfinity;
         }
     }
 
-    private readonly record struct Sums(double Score, double ScoreBound, double Distance, double DistanceBound);
+    /// <summary>The relative error of a component divided by the norm.</summary>
+    private static double Norm(int d, double square)
+    {
+        double relative = Bounded.Gamma(d) + (d * Bounded.LeastSubnormal / square);
+        return relative < 0.5 ? ((1 + Bounded.Gamma(3)) / Math.Sqrt(1 - relative)) - 1 : double.PositiveInfinity;
+    }
+
+    private static (double Sum, double Size) Sums(ReadOnlySpan<double> z, ReadOnlySpan<double> e, bool isDifference)
+    {
+        ReadOnlySpan<Vector<double>> a = MemoryMarshal.Cast<double, Vector<double>>(z);
+        ReadOnlySpan<Vector<double>> b = MemoryMarshal.Cast<double, Vector<double>>(e);
+        Vector<double> sum = Vector<double>.Zero;
+        Vector<double> size = Vector<double>.Zero;
+        if (isDifference)
+        {
+            for (int i = 0; i < a.Length; i++)
+            {
+                Vector<double> difference = a[i] - b[i];
+                sum += difference * difference;
+                size += Vector.Abs(a[i] * b[i]);
+            }
+        }
+        else
+        {
+            for (int i = 0; i < a.Length; i++)
+            {
+                Vector<double> product = a[i] * b[i];
+                sum += product;
+                size += Vector.Abs(product);
+            }
+        }
+
+        return (Vector.Sum(sum), Vector.Sum(size));
+    }
+
+    private static void Insert<T>(List<T> sorted, T value, int most)
+    {
+        if (sorted.Count == most && Comparer<T>.Default.Compare(sorted[^1], value) <= 0)
+        {
+            return;
+        }
+
+        int place = sorted.BinarySearch(value);
+        sorted.Insert(place < 0 ? ~place : place, value);
+        if (sorted.Count > most)
+        {
+            sorted.RemoveAt(most);
+        }
+    }
+
+    private static int Stride(int d) => (d + Vector<double>.Count - 1) / Vector<double>.Count * Vector<double>.Count;
+
+    private static bool Equal(ReadOnlySpan<float> a, ReadOnlySpan<float> b)
+    {
+        for (int i = 0; i < a.Length; i++)
+        {
+            if (a[i] != b[i])
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    private ReadOnlySpan<float> Code(int j) => _codes.AsSpan(j * Dimension, Dimension);
+
+    private Row Prepare(ReadOnlySpan<float> z)
+    {
+        if (z.Length != Dimension)
+        {
+            throw new ArgumentException($"The row has {z.Length} numbers, not {Dimension}.", nameof(z));
+        }
+
+        double[] wide = new double[_stride];
+        double square = 0;
+        bool isFinite = true;
+        for (int i = 0; i < z.Length; i++)
+        {
+            wide[i] = z[i];
+            square += wide[i] * wide[i];
+            isFinite &= float.IsFinite(z[i]);
+        }
+
+        (int exponent, double largest) = Dyadic.Measure(z);
+        (int unit, double size) = Metric == NearestMetric.L2
+            ? (2 * Math.Min(Math.Min(exponent, _exponent), 1000), (largest + _largest) * (largest + _largest))
+            : (Math.Min(exponent, 1000) + Math.Min(_exponent, 1000), largest * _largest);
+        size *= Dimension;
+        bool canBeShort = Metric != NearestMetric.Cosine;
+        // The half of |e|^2 needs one bit more.
+        bool isShort = canBeShort && Dyadic.IsExact(size, unit - 1, 24);
+        return new Row(wide, square, isFinite, isShort, canBeShort && Dyadic.IsExact(size, unit, 53));
+    }
+
+    private Bounded Distance(Row row, Interval of)
+    {
+        double bound = Metric switch
+        {
+            _ when row.IsShort => 0,
+            NearestMetric.L2 => of.Value > float.MaxValue / 2
+                ? double.PositiveInfinity
+                : (Bounded.Gamma(Dimension + 2) * of.Value) + (Dimension * Bounded.LeastSubnormal),
+            NearestMetric.Dot => of.Width,
+            _ => of.Width == 0 ? 0 : of.Width + (2 * Bounded.UnitRoundoff * (of.Value + of.Width)),
+        };
+        return new Bounded(of.Value, bound + (of.Error * 1.01));
+    }
+
+    /// <summary>The exact order of all codes that may be among the first.</summary>
+    private void Rank(Row row, Interval[] all, double limit, int[] index)
+    {
+        var keys = new Dictionary<int, (BigInteger, BigInteger)>();
+        int Compare(int i, int j)
+        {
+            if (_first[i] == _first[j])
+            {
+                return i.CompareTo(j);
+            }
+
+            if (all[i].Value + all[i].Error < all[j].Value - all[j].Error)
+            {
+                return -1;
+            }
+
+            if (all[j].Value + all[j].Error < all[i].Value - all[i].Error)
+            {
+                return 1;
+            }
+
+            int order = all[i].Error == 0 && all[j].Error == 0 ? 0 : Order(Key(_first[i]), Key(_first[j]));
+            return order == 0 ? i.CompareTo(j) : order;
+        }
+
+        (BigInteger, BigInteger) Key(int j)
+        {
+            if (!keys.TryGetValue(j, out (BigInteger, BigInteger) key))
+            {
+                keys[j] = key = ExactKey(row, j);
+            }
+
+            return key;
+        }
+
+        var candidates = new List<int>();
+        for (int j = 0; j < Count; j++)
+        {
+            if (_isCandidate[j] && all[j].Value - all[j].Error <= limit)
+            {
+                candidates.Add(j);
+            }
+        }
+
+        if (index.Length == 1)
+        {
+            int best = candidates[0];
+            foreach (int j in candidates)
+            {
+                best = Compare(j, best) < 0 ? j : best;
+            }
+
+            index[0] = best;
+            return;
+        }
+
+        candidates.Sort(Compare);
+        for (int m = 0; m < index.Length && m < candidates.Count; m++)
+        {
+            index[m] = candidates[m];
+        }
+    }
+
+    /// <summary>L2 and dot: the distance in units of 2^-298. Cosine: sign (z.e)^2, and |e|^2.</summary>
+    private (BigInteger Value, BigInteger Square) ExactKey(Row row, int j)
+    {
+        BigInteger value = 0;
+        BigInteger square = 0;
+        for (int i = 0; i < Dimension; i++)
+        {
+            BigInteger a = Dyadic.Integer(row.Wide[i]);
+            BigInteger b = Dyadic.Integer(_padded[(j * _stride) + i]);
+            value += Metric == NearestMetric.L2 ? (a - b) * (a - b) : -(a * b);
+            square += b * b;
+        }
+
+        return Metric == NearestMetric.Cosine
+            ? (value * BigInteger.Abs(value), square.IsZero ? BigInteger.One : square)
+            : (value, BigInteger.One);
+    }
+
+    private static int Order((BigInteger Value, BigInteger Square) a, (BigInteger Value, BigInteger Square) b) =>
+        (a.Value * b.Square).CompareTo(b.Value * a.Square);
+
+    /// <summary>A row in binary64, padded with zeros.</summary>
+    internal sealed record Row(double[] Wide, double Square, bool IsFinite, bool IsShort, bool IsShort64);
+
+    /// <summary>A distance, the error of binary64, and how far a binary32 score may move it.</summary>
+    [StructLayout(LayoutKind.Auto)]
+    internal readonly record struct Interval(double Value, double Error, double Width)
+    {
+        internal double Lower => Value - Error - Width;
+
+        internal double Upper => Value + Error + Width;
+    }
 }

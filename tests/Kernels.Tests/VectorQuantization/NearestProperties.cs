@@ -44,21 +44,24 @@ public sealed class NearestProperties
         (int n, int k, int d) = s_shapes[shape];
         uint[] x = Bits(storage, n * d, seed: shape);
         uint[] codes = Bits(storage, k * d, seed: 100 + shape);
-        var reference = new NearestReference(
-            Floats(storage, x), Floats(storage, codes), d, Enum.Parse<ReferenceMetric>(metric.ToString()));
+        float[] rows = Floats(storage, x);
+        float[] book = Floats(storage, codes);
+        var reference = new NearestReference(Reference(metric), book, d);
+        NearestRow[] wanted = reference.SearchAll(rows, Math.Min(2, k));
+        Bounded[] margins = [.. wanted.Select((row, i) => k > 1 ? Margin(metric, row, rows.AsSpan(i * d, d), book) : 0)];
         foreach ((Accelerator accelerator, NearestWalk? walk) in Places(small: shape is 1 or 2 or 4))
         {
             Result got = Search(accelerator, walk, storage, x, codes, n, k, d, metric, shift: shape % 3);
             for (int row = 0; row < n; row++)
             {
                 string what = $"{accelerator.AcceleratorType} {walk}, row {row}: code {got.Index[row]}";
-                Assert.True(reference.Admits(row, got.Index[row]), what);
-                Bounded distance = reference.Distance(row, got.Index[row]);
+                Assert.True(wanted[row].Admits(got.Index[row]), what);
+                Bounded distance = wanted[row].DistanceOf(got.Index[row]);
                 Assert.True(distance.Admits(got.Distance[row]), $"{what}: {got.Distance[row]:R}, expected {distance}");
                 if (k > 1)
                 {
-                    Bounded margin = reference.Margin(row);
-                    Assert.True(margin.Admits(got.Margin[row]), $"{what}: margin {got.Margin[row]:R}, {margin}");
+                    Assert.True(
+                        margins[row].Admits(got.Margin[row]), $"{what}: margin {got.Margin[row]:R}, {margins[row]}");
                 }
                 else
                 {
@@ -79,16 +82,17 @@ public sealed class NearestProperties
         var draw = new Random(n + d);
         float[] x = [.. Enumerable.Range(0, n * d).Select(_ => (float)draw.Next(-2, 3))];
         float[] codes = [.. Enumerable.Range(0, k * d).Select(_ => (float)draw.Next(-2, 3))];
-        var reference = new NearestReference(x, codes, d, Enum.Parse<ReferenceMetric>(metric.ToString()));
-        int[] wanted = [.. Enumerable.Range(0, n).Select(reference.Nearest)];
+        NearestRow[] rows = new NearestReference(Reference(metric), codes, d).SearchAll(x, 2);
+        int[] wanted = [.. rows.Select(row => row.Index[0])];
         foreach ((Accelerator accelerator, NearestWalk? walk) in Places(small: true))
         {
             Result got = Search(accelerator, walk, Storage.F32, Bits(x), Bits(codes), n, k, d, metric);
             Assert.Equal(wanted, got.Index);
             for (int row = 0; row < n; row++)
             {
-                Assert.Equal((float)reference.Distance(row, wanted[row]).Value, got.Distance[row]);
-                Assert.Equal((float)reference.Margin(row).Value, got.Margin[row]);
+                IReadOnlyList<Bounded> distance = rows[row].Distance;
+                Assert.Equal((float)distance[0].Value, got.Distance[row]);
+                Assert.Equal((float)(distance[1].Value - distance[0].Value), got.Margin[row]);
             }
         }
     }
@@ -134,7 +138,7 @@ public sealed class NearestProperties
             foreach ((Accelerator accelerator, NearestWalk? walk) in Places(small: true))
             {
                 Result clean = Search(accelerator, walk, Storage.F32, Bits(x), Bits(codes), 2, K, D, metric);
-                foreach (uint bits in (uint[])[0x7FC00000, 0xFFC00000, 0x7F800001])
+                foreach (uint bits in (uint[])[0x7FC00000, 0xFFC00000, 0x7F800001, 0x7F800000, 0xFF800000])
                 {
                     float[] bad = [.. codes];
                     bad[(clean.Index[0] * D) + 3] = BitConverter.UInt32BitsToSingle(bits);
@@ -299,6 +303,25 @@ public sealed class NearestProperties
             yield return (TestDevices.Warp(32), NearestWalk.Tile);
             yield return (TestDevices.Warp(32), NearestWalk.Rows);
         }
+    }
+
+    private static NearestMetric Reference(CodeMetric metric) => Enum.Parse<NearestMetric>(metric.ToString());
+
+    /// <summary>The second distance minus the first, and how far that of two computed scores may be from it.</summary>
+    private static Bounded Margin(CodeMetric metric, NearestRow row, ReadOnlySpan<float> z, float[] codes)
+    {
+        // The largest and the second largest of numbers that are each off by at most a bound are off by it.
+        double bound = 0;
+        for (int k = 0; k < codes.Length; k += z.Length)
+        {
+            bound = Math.Max(bound, NearestReference.ScoreBound(Reference(metric), z, codes.AsSpan(k, z.Length)));
+        }
+
+        double scale = metric == CodeMetric.L2 ? 2 : 1;
+        double margin = row.Distance[1].Value - row.Distance[0].Value;
+        double off = scale * 2 * bound;
+        // The cosine's scores lack the row's norm, whose inverse has (d + 4) / 2 roundings and more.
+        return new Bounded(margin, off + (Bounded.Gamma(z.Length + 6) * (margin + off)) + Bounded.LeastSubnormal);
     }
 
     private static uint[] Bits(float[] values) => Array.ConvertAll(values, BitConverter.SingleToUInt32Bits);

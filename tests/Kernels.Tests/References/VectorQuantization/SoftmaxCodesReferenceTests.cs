@@ -1,0 +1,132 @@
+using Kernels.References;
+using Kernels.References.VectorQuantization;
+
+namespace Kernels.Tests.References.VectorQuantization;
+
+public sealed class SoftmaxCodesReferenceTests
+{
+    private const int D = 3;
+    private const int K = 7;
+    private const int N = 4;
+
+    [Fact]
+    public void Gradients_are_those_of_the_soft_output_plus_the_hard_one()
+    {
+        var random = new Random(1);
+        float[] x = Floats(random, N * D, 2);
+        float[] codes = Floats(random, K * D, 1);
+        float[] g = Floats(random, N * D, 1);
+        int[] index = [0, 3, -1, 3];
+        (Bounded[] gradX, Bounded[] gradCodes) = SoftmaxCodesReference.Backward(x, codes, index, g, D);
+        const float H = 1f / 1024;
+        for (int i = 0; i < x.Length; i++)
+        {
+            double expected = (Soft(x, i, H) - Soft(x, i, -H)) / (2 * H);
+            Assert.Equal(expected, gradX[i].Value, 1e-6);
+        }
+
+        // The values are constant in the soft part: only the logits depend on the codes there.
+        for (int i = 0; i < codes.Length; i++)
+        {
+            double hard = Enumerable.Range(0, N).Where(n => index[n] == i / D).Sum(n => (double)g[(n * D) + (i % D)]);
+            Assert.Equal(hard + ((Soft(codes, i, H) - Soft(codes, i, -H)) / (2 * H)), gradCodes[i].Value, 1e-6);
+        }
+
+        double Soft(float[] what, int i, float h)
+        {
+            float[] values = [.. codes];
+            float old = what[i];
+            what[i] += h;
+            double sum = 0;
+            for (int n = 0; n < N; n++)
+            {
+                double[] e = [.. Enumerable.Range(0, K).Select(j => Math.Exp(Dot(x, n, codes, j)))];
+                sum += index[n] < 0 ? 0 : Enumerable.Range(0, K).Sum(j => e[j] / e.Sum() * Dot(g, n, values, j));
+            }
+
+            what[i] = old;
+            return sum;
+        }
+
+        static double Dot(float[] a, int n, float[] b, int j) =>
+            Enumerable.Range(0, D).Sum(i => (double)a[(n * D) + i] * b[(j * D) + i]);
+    }
+
+    [Fact]
+    public void Probabilities_sum_to_1_and_large_logits_do_not_overflow()
+    {
+        Bounded[] p = SoftmaxCodesReference.Probabilities([100, 200, 0, 0], [3, 4, 3, 4, -5, 1], 2);
+        Assert.Equal([0.5, 0.5, 0], p[..3].Select(v => v.Value));
+        Assert.Equal(1, p[3..].Sum(v => v.Value), 1e-15);
+        (Bounded[] gradX, Bounded[] gradCodes) = SoftmaxCodesReference.Backward([1, 2], [5, 6], [0], [7, 8], 2);
+        Assert.Equal([0.0, 0], gradX.Select(v => v.Value)); // K = 1: nothing to choose
+        Assert.Equal([7.0, 8], gradCodes.Select(v => v.Value));
+    }
+
+    [Fact]
+    public void Binary32_with_a_running_maximum_is_within_the_bounds()
+    {
+        var random = new Random(2);
+        foreach (float scale in new[] { 0.1f, 1f, 8f })
+        {
+            const int Codes = 100;
+            float[] z = Floats(random, D, scale);
+            float[] codes = Floats(random, Codes * D, 1);
+            float[] g = Floats(random, D, 1);
+            float largest = float.NegativeInfinity;
+            float sum = 0;
+            float along = 0;
+            float[] te = new float[D];
+            float[] pe = new float[D];
+            for (int j = 0; j < Codes; j++)
+            {
+                float[] e = codes[(j * D)..((j + 1) * D)];
+                float logit = Dot(z, e);
+                float t = Dot(g, e);
+                float next = MathF.Max(largest, logit);
+                float rescale = MathF.Exp(largest - next);
+                float p = MathF.Exp(logit - next);
+                sum = (sum * rescale) + p;
+                along = (along * rescale) + (p * t);
+                for (int i = 0; i < D; i++)
+                {
+                    te[i] = (te[i] * rescale) + (p * t * e[i]);
+                    pe[i] = (pe[i] * rescale) + (p * e[i]);
+                }
+
+                largest = next;
+            }
+
+            (Bounded[] gradX, Bounded[] gradCodes) = SoftmaxCodesReference.Backward(z, codes, [5], g, D);
+            for (int i = 0; i < D; i++)
+            {
+                Assert.True(gradX[i].Admits((te[i] / sum) - (along / sum * (pe[i] / sum))));
+                Assert.InRange(gradX[i].Bound, 0, 1e-3);
+            }
+
+            for (int j = 0; j < Codes; j++)
+            {
+                float[] e = codes[(j * D)..((j + 1) * D)];
+                float logit = MathF.Exp(Dot(z, e) - largest) / sum * (Dot(g, e) - (along / sum));
+                for (int i = 0; i < D; i++)
+                {
+                    Assert.True(gradCodes[(j * D) + i].Admits((j == 5 ? g[i] : 0) + (logit * z[i])));
+                }
+            }
+        }
+    }
+
+    [Fact]
+    public void Wrong_calls_are_refused()
+    {
+        Assert.Throws<ArgumentException>("grad", () => SoftmaxCodesReference.Backward([1], [1], [0], [], 1));
+        Assert.Throws<ArgumentException>("x", () => SoftmaxCodesReference.Backward([1, 2], [1], [0], [1], 1));
+        Assert.Throws<ArgumentOutOfRangeException>(
+            "index", () => SoftmaxCodesReference.Backward([1], [1], [1], [1], 1));
+    }
+
+    private static float Dot(float[] a, float[] b) => a.Zip(b, (x, y) => x * y).Aggregate((x, y) => x + y);
+
+    private static float[] Floats(Random random, int n, float scale) =>
+        [.. Enumerable.Range(0, n).Select(_ => scale * (float)((random.NextDouble() * 2) - 1))];
+}
