@@ -11,7 +11,7 @@ namespace Kernels.DeviceCode.VectorQuantization;
 /// Shapes: rows [n, heads, d], codes [heads, k, d]; an item makes 8 x 8 scores and keeps the best of its 8 rows.
 /// Storage: rows and codes F32, F16, BF16; accumulation binary32.
 /// Traffic: the rows k / 64 times (from the second-level cache), the codes n / 64 times.
-/// Needs: 64 items a group, 14,848 bytes of shared memory, two barriers for 16 of depth.
+/// Needs: 64 items a group, 15,616 bytes of shared memory, two barriers for 16 of depth.
 /// Order: a score's products are added in ascending dimension to the code's term: the same for every launch.
 /// Ties: lowest index. Domain: a score that is NaN never wins; a row that is not finite or has no winner has index -1.
 /// Places in shared memory as in <see cref="MatMulTile"/>.
@@ -25,6 +25,9 @@ internal static class NearestTile
 
     private const int Columns = 8;
 
+    // Odd, so that the results of a column are in different banks.
+    private const int Pitch = Columns + 1;
+
     [DeviceKernel("vq/nearest.tile")]
     internal static void Search<TRow, TCode, TMetric, TRunnerUp, TAccess>(TRow rows, TCode codes, NearestArguments t)
         where TRow : struct, IStorage
@@ -35,9 +38,9 @@ internal static class NearestTile
     {
         ArrayView<Quad> a = SharedMemory.Allocate<Quad>(MatMulTile.Depth * MatMulTile.StridePackets);
         ArrayView<Quad> b = SharedMemory.Allocate<Quad>(MatMulTile.Depth * MatMulTile.StridePackets);
-        ArrayView<float> scores = SharedMemory.Allocate<float>(Side * Columns);
-        ArrayView<float> seconds = SharedMemory.Allocate<float>(Side * Columns);
-        ArrayView<int> indices = SharedMemory.Allocate<int>(Side * Columns);
+        ArrayView<float> scores = SharedMemory.Allocate<float>(Side * Pitch);
+        ArrayView<float> seconds = SharedMemory.Allocate<float>(Side * Pitch);
+        ArrayView<int> indices = SharedMemory.Allocate<int>(Side * Pitch);
         int unit = Grid.IdxX / t.RowGroups;
         int head = unit / t.Splits;
         int split = unit - head * t.Splits;
@@ -127,22 +130,21 @@ internal static class NearestTile
             best.R7.Take<TMetric, TRunnerUp>(c.R7, terms, column, last);
         }
 
-        // Column by column, so that the items of a warp fall into different banks.
-        int place = x * Side + 4 * y;
+        int place = 4 * y * Pitch + x;
         Keep(scores, seconds, indices, place, best.R0.Best);
-        Keep(scores, seconds, indices, place + 1, best.R1.Best);
-        Keep(scores, seconds, indices, place + 2, best.R2.Best);
-        Keep(scores, seconds, indices, place + 3, best.R3.Best);
-        Keep(scores, seconds, indices, place + 32, best.R4.Best);
-        Keep(scores, seconds, indices, place + 33, best.R5.Best);
-        Keep(scores, seconds, indices, place + 34, best.R6.Best);
-        Keep(scores, seconds, indices, place + 35, best.R7.Best);
+        Keep(scores, seconds, indices, place + Pitch, best.R1.Best);
+        Keep(scores, seconds, indices, place + 2 * Pitch, best.R2.Best);
+        Keep(scores, seconds, indices, place + 3 * Pitch, best.R3.Best);
+        Keep(scores, seconds, indices, place + 32 * Pitch, best.R4.Best);
+        Keep(scores, seconds, indices, place + 33 * Pitch, best.R5.Best);
+        Keep(scores, seconds, indices, place + 34 * Pitch, best.R6.Best);
+        Keep(scores, seconds, indices, place + 35 * Pitch, best.R7.Best);
         Group.Barrier();
         int own = row + Group.IdxX;
         BestCode result = BestCode.None;
         for (int column = 0; column < Columns; column++)
         {
-            int at = column * Side + Group.IdxX;
+            int at = Group.IdxX * Pitch + column;
             result = result.Or(new BestCode { Score = scores[at], Second = seconds[at], Index = indices[at] });
         }
 
