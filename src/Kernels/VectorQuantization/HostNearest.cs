@@ -108,13 +108,9 @@ internal static class HostNearest
                     for (int lane = 0; lane < Width; lane += 2 * Vector<float>.Count)
                     {
                         int place = own + lane;
-                        int registers = Math.Min(2, (Width - lane) / Vector<float>.Count);
-                        for (int register = 0; register < registers; register += 2)
-                        {
-                            Block(
-                                z + ((long)own * d) + lane, codes, Search.Terms + at, code, count, d, registers,
-                                scores + place, seconds + place, indices + place);
-                        }
+                        Block(
+                            z + ((long)own * d) + lane, codes, Search.Terms + at, code, count, d,
+                            lane + Vector<float>.Count < Width, scores + place, seconds + place, indices + place);
                     }
                 }
             }
@@ -143,11 +139,11 @@ internal static class HostNearest
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private static unsafe void Block(
-            float* z, float* codes, float* terms, int code, int count, int d, int registers,
+            float* z, float* codes, float* terms, int code, int count, int d, bool twoRegisters,
             float* scores, float* seconds, int* indices)
         {
             int w = Vector<float>.Count;
-            int two = registers > 1 ? w : 0; // with one register to sixteen rows both are the same
+            int two = twoRegisters ? w : 0; // with one register to sixteen rows both are the same
             var best0 = new Best(scores, seconds, indices);
             var best1 = new Best(scores + two, seconds + two, indices + two);
             int k = 0;

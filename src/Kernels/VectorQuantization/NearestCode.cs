@@ -285,11 +285,11 @@ public sealed class NearestCode : IDisposable
             var codes = Stored<TCode>(call.Codes);
             NearestArguments t = call.Arguments;
             bool runnerUp = call.Margin.Length > 0;
+            NearestPlan plan = call.Plan;
+            int groups = checked(plan.RowGroups * plan.Splits * t.Heads);
             long grain = Math.Max(1, 65_536 / t.Dimension);
             var terms = new CodeTermWork<TCode, TMetric> { Codes = codes, Terms = t.Terms, Dimension = t.Dimension };
             _terms.Run(stream, terms, 0, t.Terms.Length, grain);
-            NearestPlan plan = call.Plan;
-            int groups = checked(plan.RowGroups * plan.Splits * t.Heads);
             switch (owner._walk)
             {
                 case NearestWalk.Host:
