@@ -1,8 +1,8 @@
 using System.Runtime.CompilerServices;
 using ILGPU;
-using ILGPU.Util;
 using Kernels.DeviceCode.Common;
 using Kernels.DeviceCode.Storage;
+using static Kernels.DeviceCode.Optimizers.EightBitBlock;
 
 namespace Kernels.DeviceCode.Optimizers;
 
@@ -75,8 +75,6 @@ internal readonly struct RuleTable(ArrayView<AdamRule> rules, ArrayView<Chunk> c
 /// </remarks>
 internal static class EightBitAdam
 {
-    private const float LeastNormal = 1.17549435e-38f;
-
     /// <summary>Whole blocks, one element per item: tensors that are not aligned, on GPUs.</summary>
     [DeviceKernel("optimizers/eightbit.step")]
     internal static void Step<TRules, TParam, TGrad, TExtras>(
@@ -89,7 +87,7 @@ internal static class EightBitAdam
         long block = rules.Block(Grid.IdxX);
         AdamRule rule = rules.Rule(Grid.IdxX);
         StepControl control = TExtras.HasControl ? extras.Control() : default;
-        float factor = Factor<TExtras>(t.GradientFactor, control);
+        float factor = Update.Factor<TExtras>(t.GradientFactor, control);
         float oldM = s.ScalesM[block];
         float oldV = s.ScalesV[block];
         long i = block * Update.BlockLength + Group.IdxX;
@@ -121,7 +119,7 @@ internal static class EightBitAdam
         where TExtras : struct, IExtras
     {
         StepControl control = TExtras.HasControl ? extras.Control() : default;
-        float factor = Factor<TExtras>(t.GradientFactor, control);
+        float factor = Update.Factor<TExtras>(t.GradientFactor, control);
         long i = block * Update.BlockLength + Group.IdxX;
         Element<Lane> e = default;
         if (i < s.CodesM.Length)
@@ -162,7 +160,7 @@ internal static class EightBitAdam
         long block = rules.Block(Grid.IdxX);
         AdamRule rule = rules.Rule(Grid.IdxX);
         StepControl control = TExtras.HasControl ? extras.Control() : default;
-        float factor = Factor<TExtras>(t.GradientFactor, control);
+        float factor = Update.Factor<TExtras>(t.GradientFactor, control);
         float oldM = s.ScalesM[block];
         float oldV = s.ScalesV[block];
         long k = block * (Update.BlockLength / 4) + Group.IdxX;
@@ -215,7 +213,7 @@ internal static class EightBitAdam
         where TExtras : struct, IExtras
     {
         StepControl control = TExtras.HasControl ? extras.Control() : default;
-        float factor = Factor<TExtras>(t.GradientFactor, control);
+        float factor = Update.Factor<TExtras>(t.GradientFactor, control);
         if (TExtras.HasControl)
         {
             if (control.Skip != 0f)
@@ -291,90 +289,6 @@ internal static class EightBitAdam
         s.ScalesV[block] = Scale(largest.V);
     }
 
-    /// <summary>codes and scales of signed values, one group of 256 for each block.</summary>
-    /// <param name="x">Values, [n], only read; one that is not finite becomes 0.</param>
-    /// <param name="codes">Codes, [n], written.</param>
-    /// <param name="scales">Scales, [ceil(n / 256)], written.</param>
-    /// <param name="first">First block.</param>
-    [DeviceKernel("optimizers/eightbit.quantize.signed")]
-    internal static void QuantizeSigned(ArrayView<float> x, ArrayView<byte> codes, ArrayView<float> scales, long first)
-    {
-        long block = first + Grid.IdxX;
-        long i = block * Update.BlockLength + Group.IdxX;
-        float value = 0f;
-        if (i < x.Length)
-        {
-            value = Finite(Lane.Of(x[i])).Value;
-        }
-
-        Largest largest = LargestOf256(value, 0f);
-        if (i < x.Length)
-        {
-            codes[i] = (byte)(int)DynamicMap.EncodeSigned(Lane.Of(value) * Inverse(largest.M)).Value;
-        }
-
-        if (Group.IdxX == 0)
-        {
-            scales[block] = Scale(largest.M);
-        }
-    }
-
-    /// <summary>codes and scales of values that are not negative, as <see cref="QuantizeSigned"/>.</summary>
-    /// <param name="x">Values, [n], only read; one that is negative or not finite becomes 0.</param>
-    /// <param name="codes">Codes, [n], written.</param>
-    /// <param name="scales">Scales, [ceil(n / 256)], written.</param>
-    /// <param name="first">First block.</param>
-    [DeviceKernel("optimizers/eightbit.quantize.unsigned")]
-    internal static void QuantizeUnsigned(
-        ArrayView<float> x, ArrayView<byte> codes, ArrayView<float> scales, long first)
-    {
-        long block = first + Grid.IdxX;
-        long i = block * Update.BlockLength + Group.IdxX;
-        float value = 0f;
-        if (i < x.Length)
-        {
-            value = NotNegative(Lane.Of(x[i])).Value;
-        }
-
-        Largest largest = LargestOf256(0f, value);
-        if (i < x.Length)
-        {
-            Lane v = Lane.Of(value);
-            codes[i] = (byte)(int)DynamicMap.EncodeUnsigned(v, v * Inverse(largest.V)).Value;
-        }
-
-        if (Group.IdxX == 0)
-        {
-            scales[block] = Scale(largest.V);
-        }
-    }
-
-    /// <summary>The values of signed codes, one group of 256 for each block.</summary>
-    [DeviceKernel("optimizers/eightbit.dequantize.signed")]
-    internal static void DequantizeSigned(
-        ArrayView<byte> codes, ArrayView<float> scales, ArrayView<float> x, long first)
-    {
-        long block = first + Grid.IdxX;
-        long i = block * Update.BlockLength + Group.IdxX;
-        if (i < x.Length)
-        {
-            x[i] = DynamicMap.DecodeSigned(Number(codes[i])).Value * scales[block];
-        }
-    }
-
-    /// <summary>The values of unsigned codes, one group of 256 for each block.</summary>
-    [DeviceKernel("optimizers/eightbit.dequantize.unsigned")]
-    internal static void DequantizeUnsigned(
-        ArrayView<byte> codes, ArrayView<float> scales, ArrayView<float> x, long first)
-    {
-        long block = first + Grid.IdxX;
-        long i = block * Update.BlockLength + Group.IdxX;
-        if (i < x.Length)
-        {
-            x[i] = DynamicMap.DecodeUnsigned(Number(codes[i])).Value * scales[block];
-        }
-    }
-
     /// <summary>Both moments, or 0 for both if one is not finite.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     internal static Element<T> Confine<T>(Element<T> e)
@@ -389,35 +303,12 @@ internal static class EightBitAdam
         return e;
     }
 
-    /// <summary>x, or 0 if it is not finite.</summary>
-    internal static T Finite<T>(T x)
-        where T : struct, ILane<T> => T.IfLess(T.Abs(x), T.Of(float.PositiveInfinity), x, T.Of(0f));
-
-    /// <summary>x, or 0 if it is negative or not finite.</summary>
-    internal static T NotNegative<T>(T x)
-        where T : struct, ILane<T> => T.IfGreater(Finite(x), T.Of(0f), x, T.Of(0f));
-
-    /// <summary>What a block's codes are multiplied by.</summary>
-    /// <param name="largest">Largest magnitude of the block.</param>
-    internal static float Scale(float largest) =>
-        Utilities.Select(largest > 0f, Utilities.Select(largest < LeastNormal, LeastNormal, largest), 0f);
-
-    /// <summary>1 / scale; of no effect for a block of zeros.</summary>
-    /// <param name="largest">Largest magnitude of the block.</param>
-    internal static float Inverse(float largest) => 1f / Utilities.Select(largest < LeastNormal, LeastNormal, largest);
-
-    private static float Factor<TExtras>(float factor, StepControl control)
-        where TExtras : struct, IExtras => TExtras.HasControl ? factor * control.GradientFactor : factor;
-
     private static Element<Lane> Apply<TParam, TGrad>(
         UpdateTensors<TParam, TGrad> t, EightBitMoments s, AdamRule rule, float factor, float scaleM, float scaleV,
         long i)
         where TParam : struct, IStorage
         where TGrad : struct, IStorage => Apply(
             rule, t.P.Decode(t.P.Read(i)), t.G.Decode(t.G.Read(i)) * factor, s.CodesM[i], s.CodesV[i], scaleM, scaleV);
-
-    // The mask is needed: a byte may arrive sign-extended on a device, and packets leave others above it.
-    private static Lane Number(uint code) => Lane.Of((int)(code & 0xFFu));
 
     private static Element<Lane> Apply(
         AdamRule rule, float p, float g, uint codeM, uint codeV, float scaleM, float scaleV)
@@ -449,71 +340,4 @@ internal static class EightBitAdam
         t.P.Write(i, t.P.Encode(p, t.P.Random(i >> 2).Lane((int)(i & 3))));
         extras.Output(i, p);
     }
-
-    private static uint CodeM(Lane m, float inverse) => (uint)(int)DynamicMap.EncodeSigned(m * inverse).Value;
-
-    private static uint CodeV(Lane v, float inverse) => (uint)(int)DynamicMap.EncodeUnsigned(v, v * inverse).Value;
-
-    private static float Magnitude(Lane x) => Lane.Abs(x).Value;
-
-    private static float Larger(float a, float b) => Utilities.Select(a > b, a, b);
-
-    private struct Largest
-    {
-        public float M;
-        public float V;
-    }
-
-    /// <summary>The largest |m| and v of a group of 256, in two levels of 16; all items must come here.</summary>
-    private static Largest LargestOf256(float m, float v)
-    {
-        ArrayView<float> shared = SharedMemory.Allocate<float>(544);
-        int item = Group.IdxX;
-        shared[item] = Magnitude(Lane.Of(m));
-        shared[256 + item] = v;
-        Group.Barrier();
-        if (item < 32)
-        {
-            // Items 0 .. 15 take m, 16 .. 31 take v.
-            int row = (item & 15) + ((item >> 4) << 8);
-            float rowLargest = Larger(
-                LargestOf8(shared, row, 16), LargestOf8(shared, row + 128, 16));
-            shared[512 + item] = rowLargest;
-        }
-
-        Group.Barrier();
-        Largest largest = default;
-        largest.M = Larger(LargestOf8(shared, 512, 1), LargestOf8(shared, 520, 1));
-        largest.V = Larger(LargestOf8(shared, 528, 1), LargestOf8(shared, 536, 1));
-        return largest;
-    }
-
-    /// <summary>The largest m and v of a group of 64, in two levels of 8; all items must come here.</summary>
-    private static Largest LargestOf64(float m, float v)
-    {
-        ArrayView<float> shared = SharedMemory.Allocate<float>(144);
-        int item = Group.IdxX;
-        shared[item] = m;
-        shared[64 + item] = v;
-        Group.Barrier();
-        if (item < 16)
-        {
-            int row = (item & 7) + ((item >> 3) << 6);
-            shared[128 + item] = LargestOf8(shared, row, 8);
-        }
-
-        Group.Barrier();
-        Largest largest = default;
-        largest.M = LargestOf8(shared, 128, 1);
-        largest.V = LargestOf8(shared, 136, 1);
-        return largest;
-    }
-
-    private static float LargestOf8(ArrayView<float> x, int first, int stride) => Larger(
-        Larger(
-            Larger(x[first], x[first + stride]),
-            Larger(x[first + 2 * stride], x[first + 3 * stride])),
-        Larger(
-            Larger(x[first + 4 * stride], x[first + 5 * stride]),
-            Larger(x[first + 6 * stride], x[first + 7 * stride])));
 }

@@ -153,17 +153,16 @@ internal static class Update
         where TGrad : struct, IStorage
         where TExtras : struct, IExtras
     {
-        float factor = t.GradientFactor;
+        StepControl control = TExtras.HasControl ? extras.Control() : default;
         if (TExtras.HasControl)
         {
-            StepControl control = extras.Control();
             if (control.Skip != 0f)
             {
                 return;
             }
-
-            factor *= control.GradientFactor;
         }
+
+        float factor = Factor<TExtras>(t.GradientFactor, control);
 
         ArrayView<ushort> noise = LocalMemory.Allocate<ushort>(StripLength + StripNoise.Slack);
         long first = (long)Grid.IdxX * StripLength;
@@ -179,17 +178,16 @@ internal static class Update
         where TGrad : struct, IStorage
         where TExtras : struct, IExtras
     {
-        float factor = t.GradientFactor;
+        StepControl control = TExtras.HasControl ? extras.Control() : default;
         if (TExtras.HasControl)
         {
-            StepControl control = extras.Control();
             if (control.Skip != 0f)
             {
                 return;
             }
-
-            factor *= control.GradientFactor;
         }
+
+        float factor = Factor<TExtras>(t.GradientFactor, control);
 
         ArrayView<ushort> noise = LocalMemory.Allocate<ushort>(BlockLength + StripNoise.Slack);
         long end = IntrinsicMath.Min((Grid.IdxX + 1L) * blocks, chunks.Length);
@@ -199,6 +197,10 @@ internal static class Update
             StepStrip(t, extras, rules[chunk.Rule], factor, (long)chunk.Block * BlockLength, BlockLength, noise);
         }
     }
+
+    /// <summary>What gradients are multiplied by, in a step with control or without.</summary>
+    internal static float Factor<TExtras>(float factor, StepControl control)
+        where TExtras : struct, IExtras => TExtras.HasControl ? factor * control.GradientFactor : factor;
 
     private static void StepStrip<TRule, TParam, TGrad, TExtras>(
         UpdateTensors<TParam, TGrad> t, TExtras extras, TRule rule, float factor, long first, int count,
@@ -225,16 +227,15 @@ internal static class Update
         where TGrad : struct, IStorage
         where TExtras : struct, IExtras
     {
-        float factor = t.GradientFactor;
         if (TExtras.HasControl)
         {
             if (control.Skip != 0f)
             {
                 return;
             }
-
-            factor *= control.GradientFactor;
         }
+
+        float factor = Factor<TExtras>(t.GradientFactor, control);
 
         float p = Advance(t, rule, factor, i);
         t.P.Write(i, t.P.Encode(p, t.P.Random(i >> 2).Lane((int)(i & 3))));
@@ -291,17 +292,16 @@ internal static class Update
         where TGrad : struct, IStorage
         where TExtras : struct, IExtras
     {
-        float factor = t.GradientFactor;
+        StepControl control = TExtras.HasControl ? extras.Control() : default;
         if (TExtras.HasControl)
         {
-            StepControl control = extras.Control();
             if (control.Skip != 0f)
             {
                 return;
             }
-
-            factor *= control.GradientFactor;
         }
+
+        float factor = Factor<TExtras>(t.GradientFactor, control);
 
         Quad p = Decode(t.P, k);
         Quad g = Decode(t.G, k);

@@ -70,22 +70,22 @@ internal struct Partials
 
 /// <summary>The sum of the squares of a tensor, in a fixed order.</summary>
 /// <remarks>
-/// Shapes: tiles of 4 strips of 1024 elements = 16 lanes x 64 rows; element (row, lane) of a strip is 16 row + lane, so
-/// that a SIMD register reads line after line. A lane sums its rows plainly, in eights; the 64 lanes of a tile are
+/// Shapes: tiles of 4 strips of 1024 elements = 8 lanes x 128 rows; element (row, lane) of a strip is 8 row + lane, so
+/// that a SIMD register reads memory in order. A lane sums its rows plainly, in eights; the 32 lanes of a tile are
 /// summed in eights. A tile whose sum is not within 2^-63 and 2^63 is read again, scaled by the power of two of its
 /// largest. Tiles are folded 64 to 1 until 64 are left, which the finishing item sums.
 /// Storage: elements F32, F16, BF16, arithmetic binary32.
-/// Traffic: reads every element once; writes and reads a sixteenth of a byte for each. Tiles out of range are read three
+/// Traffic: reads every element once; writes and reads a thirty-second of a byte for each. Tiles out of range are read three
 /// times: twice more, an element after the other.
 /// Order: fixed by the length and the values alone: the same bits for every launch shape and walk.
 /// Domain: an element that is not finite makes the sum not finite, and nothing else does.
-/// Error: gamma(depth + 1) of the sum; depth 28 in a tile, 63 in each fold, 63 at the end. In a tile within range the
+/// Error: gamma(depth + 1) of the sum; depth 32 in a tile, 63 in each fold, 63 at the end. In a tile within range the
 /// squares that underflow lose less than 2^12 * 2^-126, which is 2^-51 of its sum.
 /// </remarks>
 internal static class SumOfSquares
 {
-    internal const int Lanes = 16;
-    internal const int Rows = 64;
+    internal const int Lanes = 8;
+    internal const int Rows = 128;
     internal const int StripLength = Lanes * Rows;
     internal const int Strips = 4;
     internal const int TileLanes = Strips * Lanes;
@@ -98,7 +98,7 @@ internal static class SumOfSquares
     private const uint LargestPlain = 0x5F000000; // 2^63
     private const uint Magnitude = 0x7FFFFFFF;
 
-    /// <summary>Whole strips, four elements per item: aligned tensors on GPUs. 4 items share a strip.</summary>
+    /// <summary>Whole strips, four elements per item: aligned tensors on GPUs. 2 items share a strip.</summary>
     [DeviceKernel("reductions/sumofsquares.packets")]
     internal static void StripPackets<TSource>(TSource source, ArrayView<float> lanes, long first)
         where TSource : struct, ISquareSource
@@ -239,6 +239,14 @@ internal struct StripWork<TSource> : IBlockWork
         sum += Eight(i + 40 * SumOfSquares.Lanes, uniform);
         sum += Eight(i + 48 * SumOfSquares.Lanes, uniform);
         sum += Eight(i + 56 * SumOfSquares.Lanes, uniform);
+        sum += Eight(i + 64 * SumOfSquares.Lanes, uniform);
+        sum += Eight(i + 72 * SumOfSquares.Lanes, uniform);
+        sum += Eight(i + 80 * SumOfSquares.Lanes, uniform);
+        sum += Eight(i + 88 * SumOfSquares.Lanes, uniform);
+        sum += Eight(i + 96 * SumOfSquares.Lanes, uniform);
+        sum += Eight(i + 104 * SumOfSquares.Lanes, uniform);
+        sum += Eight(i + 112 * SumOfSquares.Lanes, uniform);
+        sum += Eight(i + 120 * SumOfSquares.Lanes, uniform);
         Lanes[block * SumOfSquares.Lanes + lane] = sum;
     }
 

@@ -7,6 +7,7 @@ using Kernels.Perf.Support;
 namespace Kernels.Perf.Optimizers;
 
 /// <summary>AdamW alone, and with unscaling, clipping by the global norm and the skip of what is not finite.</summary>
+[IterationCount(41)]
 public class GuardBenchmarks
 {
     private const int Steps = 8;

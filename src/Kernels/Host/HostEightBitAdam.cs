@@ -101,14 +101,14 @@ internal static class HostEightBitAdam
     /// <summary>Encodes a block; x is as long as a whole block and used up.</summary>
     private static unsafe void Encode(float* x, float largest, byte* codes, float* scale, int count, bool isSigned)
     {
-        *scale = EightBitAdam.Scale(largest);
+        *scale = EightBitBlock.Scale(largest);
         if (isSigned)
         {
-            EncodeSigned(x, EightBitAdam.Inverse(largest));
+            EncodeSigned(x, EightBitBlock.Inverse(largest));
         }
         else
         {
-            EncodeUnsigned(x, EightBitAdam.Inverse(largest));
+            EncodeUnsigned(x, EightBitBlock.Inverse(largest));
         }
 
         Narrow((int*)x, codes, count);
@@ -285,7 +285,7 @@ internal static class HostEightBitAdam
                 for (int i = 0; i < Length; i++)
                 {
                     Lane value = Lane.Of(i < count ? X[first + i] : 0f);
-                    x[i] = (Signed ? EightBitAdam.Finite(value) : EightBitAdam.NotNegative(value)).Value;
+                    x[i] = (Signed ? EightBitBlock.Finite(value) : EightBitBlock.NotNegative(value)).Value;
                     largest = MathF.Max(largest, MathF.Abs(x[i]));
                 }
 

@@ -1,4 +1,5 @@
 using System.Numerics;
+using Kernels.DeviceCode.Common;
 using Kernels.DeviceCode.Reductions;
 using Kernels.DeviceCode.Storage;
 using Kernels.Host;
@@ -25,11 +26,6 @@ internal static class HostReduction
             new StripWork<TSource> { Source = source, Length = length, Lanes = lanes },
             ReductionPlan.Tiles(length) * SumOfSquares.Strips, grain: 32, threads);
 
-    /// <summary>The address of a tensor's first element.</summary>
-    internal static unsafe byte* Address(TensorView view) => view.Buffer is null || view.Length == 0
-        ? null
-        : (byte*)view.Buffer.NativePtr + view.Index * view.ElementBytes;
-
     private unsafe struct StripWork<TSource> : IHostWork
         where TSource : struct, IHostSource
     {
@@ -52,14 +48,41 @@ internal static class HostReduction
                     values = room;
                 }
 
+                float* sums = Lanes + strip * SumOfSquares.Lanes;
+                if (Vector<float>.Count > SumOfSquares.Lanes)
+                {
+                    for (int lane = 0; lane < SumOfSquares.Lanes; lane++)
+                    {
+                        sums[lane] = One(values + lane);
+                    }
+
+                    continue;
+                }
+
                 for (int lane = 0; lane < SumOfSquares.Lanes; lane += Vector<float>.Count)
                 {
-                    Vector.Store(Lane(values + lane), Lanes + strip * SumOfSquares.Lanes + lane);
+                    Vector.Store(Several(values + lane), sums + lane);
                 }
             }
         }
 
-        private static Vector<float> Lane(float* values)
+        /// <summary>One lane, where a register is wider than a row.</summary>
+        private static float One(float* v)
+        {
+            float sum = 0f;
+            for (int row = 0; row < SumOfSquares.Rows; row += 8, v += 8 * SumOfSquares.Lanes)
+            {
+                sum += SumOfSquares.Squares(
+                    Lane.Of(v[0]), Lane.Of(v[SumOfSquares.Lanes]), Lane.Of(v[2 * SumOfSquares.Lanes]),
+                    Lane.Of(v[3 * SumOfSquares.Lanes]), Lane.Of(v[4 * SumOfSquares.Lanes]),
+                    Lane.Of(v[5 * SumOfSquares.Lanes]), Lane.Of(v[6 * SumOfSquares.Lanes]),
+                    Lane.Of(v[7 * SumOfSquares.Lanes])).Value;
+            }
+
+            return sum;
+        }
+
+        private static Vector<float> Several(float* values)
         {
             HostLane sum = Eight(values);
             for (int row = 8; row < SumOfSquares.Rows; row += 8)
@@ -87,7 +110,7 @@ internal static class HostReduction
 /// <summary>A tensor as it is stored.</summary>
 internal readonly unsafe struct HostStored(TensorView view) : IHostSource
 {
-    private readonly byte* _address = HostReduction.Address(view);
+    private readonly byte* _address = HostTensors.Address(view);
     private readonly Storage _storage = view.Storage;
 
     public readonly float* Values(long first, int count, float* room)

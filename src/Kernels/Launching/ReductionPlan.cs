@@ -25,8 +25,8 @@ internal static class ReductionPlan
             return 0;
         }
 
-        // Eights in a lane, then the eights of a lane; the lanes of a tile in the same form.
-        int depth = 4 * 7;
+        // Eights in a lane, then the eights of a lane; eights of a tile's lanes, and those.
+        int depth = 7 + (SumOfSquares.Rows / 8 - 1) + 7 + (SumOfSquares.TileLanes / 8 - 1);
         long count = Tiles(length);
         for (; count > SumOfSquares.Fold; count = Folded(count))
         {

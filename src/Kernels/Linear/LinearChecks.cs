@@ -1,7 +1,6 @@
 using System.Runtime.CompilerServices;
 using ILGPU;
 using ILGPU.Runtime;
-using ILGPU.Runtime.OpenCL;
 using Kernels.Validation;
 
 namespace Kernels.Linear;
@@ -50,17 +49,4 @@ internal static class LinearChecks
 
     /// <summary>A tensor of 32-bit integers as a tensor of the same bytes, for the checks of place and overlap.</summary>
     internal static TensorView Bytes(ArrayView<int> view) => view.Length == 0 ? default : (TensorView)view.Cast<float>();
-
-    /// <summary>Whether 128-bit accesses to a tensor are aligned.</summary>
-    internal static bool IsAligned(Accelerator accelerator, TensorView view)
-    {
-        if (view.Buffer is not { } buffer)
-        {
-            return true;
-        }
-
-        // An OpenCL buffer is a handle; its memory starts at a multiple of 128 bytes.
-        long start = accelerator is CLAccelerator ? 0 : buffer.NativePtr;
-        return (start + view.Index * view.ElementBytes) % 16 == 0;
-    }
 }

@@ -127,8 +127,8 @@ public sealed class MatMul
         int sides = (transposeA ? 2 : 0) + (transposeB ? 1 : 0);
         if (_walk == TileWalk.Tile)
         {
-            bool aligned = LinearChecks.IsAligned(_accelerator, a) && LinearChecks.IsAligned(_accelerator, b)
-                && LinearChecks.IsAligned(_accelerator, c) && n % 4 == 0 && (transposeA ? m : k) % 4 == 0 && (transposeB ? k : n) % 4 == 0;
+            bool aligned = Alignment.IsPacked(_accelerator, a) && Alignment.IsPacked(_accelerator, b)
+                && Alignment.IsPacked(_accelerator, c) && n % 4 == 0 && (transposeA ? m : k) % 4 == 0 && (transposeB ? k : n) % 4 == 0;
             lock (s_gate)
             {
                 Tile(sides, aligned, activation)(stream, (plan.Groups, plan.GroupSize), t);

@@ -268,21 +268,21 @@ public sealed class EightBitAdamLauncher
         internal Action<AcceleratorStream, KernelConfig, ArrayView<float>, ArrayView<byte>, ArrayView<float>, long>
             QuantizeSigned => field ??=
             accelerator.LoadKernel<ArrayView<float>, ArrayView<byte>, ArrayView<float>, long>(
-                EightBitAdam.QuantizeSigned);
+                EightBitState.QuantizeSigned);
 
         internal Action<AcceleratorStream, KernelConfig, ArrayView<float>, ArrayView<byte>, ArrayView<float>, long>
             QuantizeUnsigned => field ??=
             accelerator.LoadKernel<ArrayView<float>, ArrayView<byte>, ArrayView<float>, long>(
-                EightBitAdam.QuantizeUnsigned);
+                EightBitState.QuantizeUnsigned);
 
         internal Action<AcceleratorStream, KernelConfig, ArrayView<byte>, ArrayView<float>, ArrayView<float>, long>
             DequantizeSigned => field ??=
             accelerator.LoadKernel<ArrayView<byte>, ArrayView<float>, ArrayView<float>, long>(
-                EightBitAdam.DequantizeSigned);
+                EightBitState.DequantizeSigned);
 
         internal Action<AcceleratorStream, KernelConfig, ArrayView<byte>, ArrayView<float>, ArrayView<float>, long>
             DequantizeUnsigned => field ??=
             accelerator.LoadKernel<ArrayView<byte>, ArrayView<float>, ArrayView<float>, long>(
-                EightBitAdam.DequantizeUnsigned);
+                EightBitState.DequantizeUnsigned);
     }
 }

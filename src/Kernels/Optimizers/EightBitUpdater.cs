@@ -155,57 +155,18 @@ internal sealed class EightBitUpdater(Accelerator accelerator, Updater<AdamRule>
         }
     }
 
-    /// <summary>Rules and chunks of an arena, on the host and on the device.</summary>
-    private sealed class Table : UpdateTable
+    private sealed class Table(EightBitUpdater updater, Chunk[] chunks, int rules)
+        : UpdateTable<AdamRule>(updater.Accelerator, chunks, rules)
     {
-        private readonly EightBitUpdater _updater;
-        private readonly Chunk[] _chunks;
-        private readonly AdamRule[] _rules;
-        private readonly MemoryBuffer1D<Chunk, Stride1D.Dense>? _deviceChunks;
-        private readonly RuleMemory<AdamRule>? _deviceRules;
+        protected override AdamRule Fold(ElementwiseOptions options, int step) => updater.Fold(options, step);
 
-        internal Table(EightBitUpdater updater, Chunk[] chunks, int rules)
-        {
-            _updater = updater;
-            _chunks = chunks;
-            _rules = new AdamRule[rules];
-            if (chunks.Length > 0)
-            {
-                _deviceChunks = updater.Accelerator.Allocate1D(chunks);
-                _deviceRules = new RuleMemory<AdamRule>(updater.Accelerator, rules);
-            }
-        }
+        protected override void StepOnHost(in UpdateCall call, AdamRule[] rules, Chunk[] chunks) =>
+            HostEightBitAdam.Step(call, rules, chunks, updater.Facts.Cores);
 
-        internal override void Step(
-            AcceleratorStream stream, in UpdateCall call, ReadOnlySpan<ElementwiseOptions> options,
-            ReadOnlySpan<int> steps, LinearWalk walk)
-        {
-            if (_chunks.Length == 0)
-            {
-                return;
-            }
-
-            for (int i = 0; i < _rules.Length; i++)
-            {
-                _rules[i] = _updater.Fold(options[i], steps[i]);
-            }
-
-            if (walk == LinearWalk.Host)
-            {
-                HostEightBitAdam.Step(call, _rules, _chunks, _updater.Facts.Cores);
-                return;
-            }
-
-            _deviceRules!.Upload(stream, _rules);
-            var rules = new RuleTable(_deviceRules.View, _deviceChunks!.View);
-            UpdateDispatch.Run(
-                call, new TableLaunch(_updater, stream, call.Moments, rules, _chunks.Length, walk));
-        }
-
-        public override void Dispose()
-        {
-            _deviceChunks?.Dispose();
-            _deviceRules?.Dispose();
-        }
+        protected override void Launch(
+            AcceleratorStream stream, in UpdateCall call, ArrayView<AdamRule> rules, ArrayView<Chunk> chunks,
+            LinearWalk walk) => UpdateDispatch.Run(
+                call,
+                new TableLaunch(updater, stream, call.Moments, new RuleTable(rules, chunks), chunks.Length, walk));
     }
 }

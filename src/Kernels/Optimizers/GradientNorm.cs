@@ -32,7 +32,7 @@ public sealed class GradientNorm : IDisposable
     private readonly long _maxLength;
     private readonly int _maxTensors;
 
-    /// <summary>Loads the kernels and allocates the scratch memory: about a sixteenth of a byte for each element.</summary>
+    /// <summary>Loads the kernels and allocates the scratch memory: about a thirtieth of a byte for each element.</summary>
     /// <param name="accelerator">Where the gradients lie.</param>
     /// <param name="maxLength">The most elements of all tensors of one call together.</param>
     /// <param name="maxTensors">The most tensors of one call.</param>

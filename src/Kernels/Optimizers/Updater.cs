@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using ILGPU;
 using ILGPU.Runtime;
-using ILGPU.Runtime.OpenCL;
 using Kernels.DeviceCode.Optimizers;
 using Kernels.DeviceCode.Storage;
 using Kernels.Host;
@@ -36,28 +35,7 @@ internal abstract class Updater(Accelerator accelerator)
         IsAligned(call.P) && IsAligned(call.G) && IsAligned(call.A) && IsAligned(call.B) && IsAligned(call.C)
         && IsAligned(call.Extras.Average) && IsAligned(call.Extras.Copy);
 
-    private bool IsAligned(TensorView view)
-    {
-        if (view.Buffer is not { } buffer)
-        {
-            return true;
-        }
-
-        // An OpenCL buffer is a handle; its memory starts at a multiple of 128 bytes.
-        long start = Accelerator is CLAccelerator ? 0 : buffer.NativePtr;
-        return (start + view.Index * view.ElementBytes) % (4 * view.ElementBytes) == 0;
-    }
-}
-
-/// <summary>Steps of an arena whose blocks have different options.</summary>
-internal abstract class UpdateTable : IDisposable
-{
-    /// <summary>One step; options[i] are those of rule i.</summary>
-    internal abstract void Step(
-        AcceleratorStream stream, in UpdateCall call, ReadOnlySpan<ElementwiseOptions> options,
-        ReadOnlySpan<int> steps, LinearWalk walk);
-
-    public abstract void Dispose();
+    private bool IsAligned(TensorView view) => Alignment.IsPacked(Accelerator, view);
 }
 
 /// <summary>The updater of one rule.</summary>
@@ -188,56 +166,17 @@ internal sealed class Updater<TRule>(Accelerator accelerator, Func<ElementwiseOp
                 Update.BlockStrips<TRule, TParam, TGrad, TExtras>);
     }
 
-    /// <summary>Rules and chunks of an arena, on the host and on the device.</summary>
-    private sealed class Table : UpdateTable
+    private sealed class Table(Updater<TRule> updater, Chunk[] chunks, int rules)
+        : UpdateTable<TRule>(updater.Accelerator, chunks, rules)
     {
-        private readonly Updater<TRule> _updater;
-        private readonly Chunk[] _chunks;
-        private readonly TRule[] _rules;
-        private readonly MemoryBuffer1D<Chunk, Stride1D.Dense>? _deviceChunks;
-        private readonly RuleMemory<TRule>? _deviceRules;
+        protected override TRule Fold(ElementwiseOptions options, int step) => updater.Fold(options, step);
 
-        internal Table(Updater<TRule> updater, Chunk[] chunks, int rules)
-        {
-            _updater = updater;
-            _chunks = chunks;
-            _rules = new TRule[rules];
-            if (chunks.Length > 0)
-            {
-                _deviceChunks = updater.Accelerator.Allocate1D(chunks);
-                _deviceRules = new RuleMemory<TRule>(updater.Accelerator, rules);
-            }
-        }
+        protected override void StepOnHost(in UpdateCall call, TRule[] rules, Chunk[] chunks) =>
+            HostUpdate.Run(call, rules, chunks, updater.Facts.Cores);
 
-        internal override void Step(
-            AcceleratorStream stream, in UpdateCall call, ReadOnlySpan<ElementwiseOptions> options,
-            ReadOnlySpan<int> steps, LinearWalk walk)
-        {
-            if (_chunks.Length == 0)
-            {
-                return;
-            }
-
-            for (int i = 0; i < _rules.Length; i++)
-            {
-                _rules[i] = _updater.Fold(options[i], steps[i]);
-            }
-
-            if (walk == LinearWalk.Host)
-            {
-                HostUpdate.Run(call, _rules, _chunks, _updater.Facts.Cores);
-                return;
-            }
-
-            _deviceRules!.Upload(stream, _rules);
-            UpdateDispatch.Run(call, new BlockLaunch(_updater, stream, _deviceRules.View, _deviceChunks!.View, walk));
-        }
-
-        public override void Dispose()
-        {
-            _deviceChunks?.Dispose();
-            _deviceRules?.Dispose();
-        }
+        protected override void Launch(
+            AcceleratorStream stream, in UpdateCall call, ArrayView<TRule> rules, ArrayView<Chunk> chunks,
+            LinearWalk walk) => UpdateDispatch.Run(call, new BlockLaunch(updater, stream, rules, chunks, walk));
     }
 
     internal TRule Fold(ElementwiseOptions options, int step) => fold(options, step);

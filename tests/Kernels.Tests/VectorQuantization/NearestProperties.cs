@@ -250,6 +250,35 @@ public sealed class NearestProperties
     }
 
     [Fact]
+    public void A_search_allocates_no_managed_memory()
+    {
+        Accelerator accelerator = TestDevices.Session.Accelerator;
+        using var x = new GuardedTensor(accelerator, new Draw(1).Floats(40 * 8));
+        using var codes = new GuardedTensor(accelerator, new Draw(2).Floats(90 * 8));
+        using var index = new GuardedTensor(accelerator, new float[40]);
+        using var distance = new GuardedTensor(accelerator, new float[40]);
+        using var nearest = new NearestCode(accelerator, 40, 90, 8);
+        for (int i = 0; i < 50; i++)
+        {
+            Search();
+        }
+
+        accelerator.Synchronize();
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        for (int i = 0; i < 10; i++)
+        {
+            Search();
+        }
+
+        long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
+        accelerator.Synchronize();
+        Assert.Equal(0, allocated);
+
+        void Search() => nearest.Search(
+            accelerator.DefaultStream, x.View, codes.View, index.Floats.Cast<int>(), 40, distance.Floats);
+    }
+
+    [Fact]
     public void No_rows_are_no_work()
     {
         Result got = Search(
