@@ -104,6 +104,8 @@ public sealed partial class CompletenessTests
         Nearest("SquaredL2"),
         Nearest("NegativeDot"),
         Nearest("OneMinusCosine"),
+        Certified("CodeLimitWork"),
+        Certified("CertifyOpenWork"),
     ];
 
     // What walks and kernels take as their mathematics; storages and accesses move bits and are in StorageTests.
@@ -149,6 +151,9 @@ public sealed partial class CompletenessTests
 
     private static Algorithm Elementwise<TReference>(string name, string benchmark) => new(
         name, typeof(TReference), typeof(ElementwiseProperties), $"Optimizers/OptimizerStepBenchmarks.{benchmark}");
+
+    private static Algorithm Certified(string name) => new(
+        name, typeof(NearestReference), typeof(NearestCertifyProperties), "VectorQuantization/NearestBenchmarks.Certified");
 
     private static Algorithm Nearest(string name) => new(
         name, typeof(NearestReference), typeof(NearestProperties), "VectorQuantization/NearestBenchmarks.Nearest");
