@@ -372,8 +372,12 @@ internal struct QuantizeLoss : IItemWork
     public readonly void Item(long i, Quad uniform)
     {
         int used = Used[0];
-        float mean = Sum[0] / ((float)used * Dimension);
-        mean = Utilities.Select(used == 0, 0f, mean);
+        float mean = 0f;
+        if (used > 0)
+        {
+            mean = Sum[0] / ((float)used * Dimension);
+        }
+
         Loss[0] = mean;
         Loss[1] = mean * Beta;
     }

@@ -23,8 +23,6 @@ internal sealed record RowCase(
         (9, 6, 1100, 1), (300, 5, 20, 2),
     ];
 
-    internal int Length => Rows * Heads * Dimension;
-
     internal uint[] X { get; } = Bits(RowStorage, new Draw(Seed).Floats(Rows * Heads * Dimension));
 
     internal uint[] Grad { get; } = Bits(RowStorage, new Draw(Seed + 1).Floats(Rows * Heads * Dimension));
@@ -45,14 +43,14 @@ internal sealed record RowCase(
     internal float[] BookFloats => Floats(CodeStorage, Book);
 
     /// <summary>The device as it is; the GPU's walk on it; and both device walks on a simulated warp of 32.</summary>
-    internal static IEnumerable<(Accelerator Accelerator, RowWalk? Walk)> Places()
+    internal static IEnumerable<(Accelerator Accelerator, RowWalk? Walk)> Places(bool small = true)
     {
         yield return (TestDevices.Session.Accelerator, null);
         if (!TestDevices.IsHost)
         {
             yield return (TestDevices.Session.Accelerator, RowWalk.Lanes);
         }
-        else
+        else if (small)
         {
             yield return (TestDevices.Warp(32), RowWalk.Lanes);
             yield return (TestDevices.Warp(32), RowWalk.Rows);
