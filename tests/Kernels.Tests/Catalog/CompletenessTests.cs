@@ -106,6 +106,8 @@ public sealed partial class CompletenessTests
         Nearest("OneMinusCosine"),
         Certified("CodeLimitWork"),
         Certified("CertifyOpenWork"),
+        Quantize("vq/quantize"),
+        Quantize("Quantize*"),
     ];
 
     // What walks and kernels take as their mathematics; storages and accesses move bits and are in StorageTests.
@@ -157,6 +159,9 @@ public sealed partial class CompletenessTests
 
     private static Algorithm Nearest(string name) => new(
         name, typeof(NearestReference), typeof(NearestProperties), "VectorQuantization/NearestBenchmarks.Nearest");
+
+    private static Algorithm Quantize(string name) => new(
+        name, typeof(QuantizeReference), typeof(QuantizeProperties), "VectorQuantization/QuantizeBenchmarks.Quantizing");
 
     private static Algorithm Norm(string name, string benchmark) => new(
         name, typeof(GradientNormReference), typeof(GradientNormProperties),

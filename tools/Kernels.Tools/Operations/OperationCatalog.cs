@@ -40,6 +40,7 @@ internal static class OperationCatalog
         new SoftmaxCrossEntropyOperation(),
         new PredictionOperation(),
         new NearestOperation(),
+        new QuantizeOperation(),
     ];
 
     /// <summary>The operation of that name.</summary>
