@@ -8,7 +8,7 @@ namespace Kernels.Linear;
 
 /// <summary>
 /// Attention on ILGPU's CPU accelerator, walked as <see cref="AttentionRows"/>: a unit has two SIMD registers of tokens
-/// of a head, and sees all tokens, 64 at a time.
+/// of a head, and sees all tokens, 32 at a time.
 /// </summary>
 internal unsafe struct HostAttention : IHostWork
 {
@@ -78,6 +78,7 @@ internal unsafe struct HostAttention : IHostWork
         internal static float[]? Rows;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private readonly void Forward(float* q, int head, int row)
     {
         int width = Width;
@@ -134,6 +135,7 @@ internal unsafe struct HostAttention : IHostWork
         StoreFirst(share0, share1, state + ((long)Heads * Tokens), Tokens - row);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private readonly void BackQueries(float* q, int head, int row)
     {
         int width = Width;
@@ -183,6 +185,7 @@ internal unsafe struct HostAttention : IHostWork
         StoreFirst(dots0, dots1, Dots + ((long)head * Tokens) + row, Tokens - row);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private readonly void BackKeys(float* key, int head, int row)
     {
         int width = Width;
