@@ -7,7 +7,7 @@ namespace Kernels.DeviceCode.Linear;
 
 /// <summary>Sixteen floats as scalars: the compilers of OpenCL CPU devices make SIMD registers of them.</summary>
 /// <remarks>Nothing here may be indexed or looped over: an array would live in memory.</remarks>
-internal struct Sixteen
+internal partial struct Sixteen
 {
     /// <summary>Sixteen.</summary>
     internal const int Width = 16;

@@ -26,6 +26,11 @@ public sealed partial class CompletenessTests
     private static readonly Algorithm[] s_algorithms =
     [
         new("linear/activation", typeof(ActivationReference), typeof(ActivationProperties), "Linear/LayerBenchmarks.Gelu"),
+        new(
+            "linear/attention", typeof(AttentionReference), typeof(AttentionProperties),
+            "VectorQuantization/BridgeBenchmarks.AttentionBoth"),
+        new(
+            "linear/layernorm", typeof(LayerNormReference), typeof(LayerNormProperties), "Linear/LayerBenchmarks.LayerNormBoth"),
         new("linear/columnsum", typeof(MatMulReference), typeof(ColumnSumProperties), "Linear/LayerBenchmarks.ColumnSums"),
         new("linear/matmul", typeof(MatMulReference), typeof(MatMulProperties), "Linear/MatMulBenchmarks.Product"),
         new("linear/prediction", typeof(PredictionReference), typeof(PredictionProperties), "Linear/LayerBenchmarks.Accuracy"),

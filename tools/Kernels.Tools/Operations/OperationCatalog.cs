@@ -41,6 +41,10 @@ internal static class OperationCatalog
         new PredictionOperation(),
         new NearestOperation(),
         new QuantizeOperation(),
+        new BridgeOperation(),
+        new SimVqOperation(),
+        new LayerNormOperation(),
+        new AttentionOperation(),
     ];
 
     /// <summary>The operation of that name.</summary>
