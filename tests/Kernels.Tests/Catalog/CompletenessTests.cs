@@ -109,6 +109,8 @@ public sealed partial class CompletenessTests
         Nearest("SquaredL2"),
         Nearest("NegativeDot"),
         Nearest("OneMinusCosine"),
+        new(
+            "TopList*", typeof(NearestReference), typeof(NearestTopProperties), "VectorQuantization/NearestBenchmarks.Top10"),
         Certified("CodeLimitWork"),
         Certified("CertifyOpenWork"),
         Quantize("vq/quantize"),

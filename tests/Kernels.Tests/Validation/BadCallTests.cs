@@ -382,6 +382,9 @@ public sealed partial class BadCallTests
         yield return Bad<ArgumentOutOfRangeException>("NearestCode..ctor", "no dimension", "dimension", f => new NearestCode(f.Accelerator, 1, 1, 0));
         yield return Bad<ArgumentOutOfRangeException>("NearestCode..ctor", "no heads", "heads", f => new NearestCode(f.Accelerator, 1, 1, 1, heads: 0));
         yield return Bad<ArgumentOutOfRangeException>("NearestCode..ctor", "a negative split", "splits", f => new NearestCode(f.Accelerator, 1, 1, 1, splits: -1));
+        yield return Bad<ArgumentOutOfRangeException>("NearestCode..ctor", "no code to find", "top", f => new NearestCode(f.Accelerator, 1, 1, 1, top: 0));
+        yield return Bad<ArgumentOutOfRangeException>("NearestCode..ctor", "too many codes to find", "top", f => new NearestCode(f.Accelerator, 1, 64, 1, top: 33));
+        yield return Bad<ArgumentException>("NearestCode..ctor", "several certified codes", "certified", f => new NearestCode(f.Accelerator, 1, 4, 1, certified: true, top: 2));
         yield return Bad<ArgumentOutOfRangeException>("NearestCode..ctor", "no such metric", "metric", f => new NearestCode(f.Accelerator, 1, 1, 1, (CodeMetric)9));
         yield return Search<ArgumentNullException>("no stream", "stream", (f, n) => n.Search(null!, f.P, f.G, Int(f.X, 4), 4));
         yield return Search<ArgumentException>("rows too short", "x", (f, n) => n.Search(f.Stream, f.P, f.G, Int(f.X, 3), 3));
