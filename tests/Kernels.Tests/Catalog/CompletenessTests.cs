@@ -104,13 +104,17 @@ public sealed partial class CompletenessTests
         Nearest("SquaredL2"),
         Nearest("NegativeDot"),
         Nearest("OneMinusCosine"),
+
+        Learn("vq/segmentsort", typeof(SegmentSumReference), typeof(SegmentSumProperties), "SegmentSum"),
+        Learn("Segment*", typeof(SegmentSumReference), typeof(SegmentSumProperties), "SegmentSum"),
+        Learn("Ema*", typeof(EmaReference), typeof(EmaProperties), "EmaUpdate"),
     ];
 
     // What walks and kernels take as their mathematics; storages and accesses move bits and are in StorageTests.
     private static readonly Type[] s_mathematics =
     [
         typeof(IUpdateRule), typeof(IExtras), typeof(IItemWork), typeof(IBlockWork), typeof(ISquareSource),
-        typeof(IActivation), typeof(ICodeMetric), typeof(IPiecePass), typeof(IPieceUpdate), typeof(ISecondMoments),
+        typeof(IActivation), typeof(ICodeMetric), typeof(ISegmentEnd), typeof(IPiecePass), typeof(IPieceUpdate), typeof(ISecondMoments),
     ];
 
     private static readonly string[] s_names =
@@ -152,6 +156,9 @@ public sealed partial class CompletenessTests
 
     private static Algorithm Nearest(string name) => new(
         name, typeof(NearestReference), typeof(NearestProperties), "VectorQuantization/NearestBenchmarks.Nearest");
+
+    private static Algorithm Learn(string name, Type oracle, Type properties, string benchmark) => new(
+        name, oracle, properties, $"VectorQuantization/LearnBenchmarks.{benchmark}");
 
     private static Algorithm Norm(string name, string benchmark) => new(
         name, typeof(GradientNormReference), typeof(GradientNormProperties),
