@@ -57,6 +57,10 @@ public static class QuantizeReference
         }
 
         double components = (double)rows * d;
+        // Folded once, or by a division where only the device knows how many rows count.
+        Bounded slope = rows == 0
+            ? 0
+            : Bounded.Either(Bounded.Rounded(2 * beta / components), Bounded.Rounded(2 * beta / d) / rows);
         var output = new Bounded[x.Length];
         var gradX = new Bounded[x.Length];
         var terms = new List<Bounded>();
@@ -78,7 +82,7 @@ public static class QuantizeReference
                 Bounded twice = x[i] + (e - x[i]);
                 output[i] = e with { Bound = twice.Bound };
                 Bounded g = grad.IsEmpty ? 0 : grad[i];
-                gradX[i] = g + (Bounded.Rounded(2 * beta / components) * difference);
+                gradX[i] = g + (slope * difference);
             }
         }
 

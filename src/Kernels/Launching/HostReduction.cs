@@ -113,6 +113,9 @@ internal readonly unsafe struct HostStored(TensorView view) : IHostSource
     private readonly byte* _address = HostTensors.Address(view);
     private readonly Storage _storage = view.Storage;
 
+    /// <summary>Whether there is a tensor.</summary>
+    internal readonly bool IsGiven => _address is not null;
+
     public readonly float* Values(long first, int count, float* room)
     {
         switch (_storage)
@@ -134,5 +137,41 @@ internal readonly unsafe struct HostStored(TensorView view) : IHostSource
 
                 return room;
         }
+    }
+
+    /// <summary>Where values to be stored are to be put: in their place, or in the room.</summary>
+    internal readonly float* Place(long first, float* room) =>
+        _storage == Storage.F32 ? (float*)_address + first : room;
+
+    /// <summary>Stores values that are where <see cref="Place"/> said.</summary>
+    internal readonly void Store(float* values, long first, int count)
+    {
+        ushort* place = (ushort*)_address + first;
+        switch (_storage)
+        {
+            case Storage.F32:
+                break;
+            case Storage.F16:
+                for (int i = 0; i < count; i++)
+                {
+                    place[i] = (ushort)default(F16).Encode(values[i], 0);
+                }
+
+                break;
+            default:
+                for (int i = 0; i < count; i++)
+                {
+                    place[i] = (ushort)BF16.Nearest(values[i]);
+                }
+
+                break;
+        }
+    }
+
+    /// <summary>Stores zeros.</summary>
+    internal readonly void Clear(long first, int count)
+    {
+        int size = _storage == Storage.F32 ? 4 : 2;
+        new Span<byte>(_address + (first * size), count * size).Clear();
     }
 }

@@ -26,6 +26,11 @@ public sealed partial class CompletenessTests
     private static readonly Algorithm[] s_algorithms =
     [
         new("linear/activation", typeof(ActivationReference), typeof(ActivationProperties), "Linear/LayerBenchmarks.Gelu"),
+        new(
+            "linear/attention", typeof(AttentionReference), typeof(AttentionProperties),
+            "VectorQuantization/BridgeBenchmarks.AttentionBoth"),
+        new(
+            "linear/layernorm", typeof(LayerNormReference), typeof(LayerNormProperties), "Linear/LayerBenchmarks.LayerNormBoth"),
         new("linear/columnsum", typeof(MatMulReference), typeof(ColumnSumProperties), "Linear/LayerBenchmarks.ColumnSums"),
         new("linear/matmul", typeof(MatMulReference), typeof(MatMulProperties), "Linear/MatMulBenchmarks.Product"),
         new("linear/prediction", typeof(PredictionReference), typeof(PredictionProperties), "Linear/LayerBenchmarks.Accuracy"),
@@ -104,6 +109,10 @@ public sealed partial class CompletenessTests
         Nearest("SquaredL2"),
         Nearest("NegativeDot"),
         Nearest("OneMinusCosine"),
+        Certified("CodeLimitWork"),
+        Certified("CertifyOpenWork"),
+        Quantize("vq/quantize"),
+        Quantize("Quantize*"),
 
         Learn("vq/segmentsort", typeof(SegmentSumReference), typeof(SegmentSumProperties), "SegmentSum"),
         Learn("Segment*", typeof(SegmentSumReference), typeof(SegmentSumProperties), "SegmentSum"),
@@ -154,11 +163,17 @@ public sealed partial class CompletenessTests
     private static Algorithm Elementwise<TReference>(string name, string benchmark) => new(
         name, typeof(TReference), typeof(ElementwiseProperties), $"Optimizers/OptimizerStepBenchmarks.{benchmark}");
 
+    private static Algorithm Certified(string name) => new(
+        name, typeof(NearestReference), typeof(NearestCertifyProperties), "VectorQuantization/NearestBenchmarks.Certified");
+
     private static Algorithm Nearest(string name) => new(
         name, typeof(NearestReference), typeof(NearestProperties), "VectorQuantization/NearestBenchmarks.Nearest");
 
     private static Algorithm Learn(string name, Type oracle, Type properties, string benchmark) => new(
         name, oracle, properties, $"VectorQuantization/LearnBenchmarks.{benchmark}");
+
+    private static Algorithm Quantize(string name) => new(
+        name, typeof(QuantizeReference), typeof(QuantizeProperties), "VectorQuantization/QuantizeBenchmarks.Quantizing");
 
     private static Algorithm Norm(string name, string benchmark) => new(
         name, typeof(GradientNormReference), typeof(GradientNormProperties),

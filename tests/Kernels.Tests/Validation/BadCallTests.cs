@@ -120,7 +120,8 @@ public sealed partial class BadCallTests
     }
 
     private static IEnumerable<BadCall> All() => Sessions().Concat(Launchers()).Concat(Optimizers()).Concat(Norms())
-        .Concat(Options()).Concat(Tensorwise()).Concat(Dense()).Concat(Learning()).Concat(Files());
+        .Concat(Options()).Concat(Tensorwise()).Concat(Dense()).Concat(Bridges()).Concat(Learning())
+        .Concat(Files());
 
     private static IEnumerable<BadCall> Sessions()
     {
@@ -399,6 +400,11 @@ public sealed partial class BadCallTests
             n.Dispose();
             n.Search(f.Stream, f.P, f.G, Int(f.X, 4), 4);
         });
+        foreach (BadCall call in WithCodes())
+        {
+            yield return call;
+        }
+
         yield return Bad<ArgumentNullException>("MatMul..ctor", "null", "accelerator", _ => new MatMul(null!));
         yield return Bad<ArgumentException>("MatMul.Multiply", "output is an input", null, f =>
             new MatMul(f.Accelerator).Multiply(f.Stream, f.P, false, f.G, false, f.P, 4, 4, 4));
@@ -409,6 +415,39 @@ public sealed partial class BadCallTests
         yield return Bad<ArgumentNullException>(
             "SoftmaxCrossEntropy..ctor", "null", "accelerator", _ => new SoftmaxCrossEntropy(null!));
         yield return Bad<ArgumentNullException>("Predictions..ctor", "null", "accelerator", _ => new Predictions(null!));
+    }
+
+    private static IEnumerable<BadCall> WithCodes()
+    {
+        yield return Bad<ArgumentNullException>("Quantize..ctor", "null", "accelerator", _ => new Quantize(null!, 1, 1, 1));
+        yield return Bad<ArgumentOutOfRangeException>("Quantize..ctor", "no rows", "maxRows", f => new Quantize(f.Accelerator, 0, 1, 1));
+        yield return Bad<ArgumentOutOfRangeException>("Quantize..ctor", "no codes", "codes", f => new Quantize(f.Accelerator, 1, 0, 1));
+        yield return Bad<ArgumentOutOfRangeException>("Quantize..ctor", "no dimension", "dimension", f => new Quantize(f.Accelerator, 1, 1, 0));
+        yield return Bad<ArgumentOutOfRangeException>("Quantize..ctor", "no heads", "heads", f => new Quantize(f.Accelerator, 1, 1, 1, heads: 0));
+        yield return Quantize<ArgumentNullException>("no stream", "stream", (f, q) => q.Apply(null!, f.P, f.G, Int(f.X, 4), 4));
+        yield return Quantize<ArgumentException>("rows too long", "x", (f, q) => q.Apply(f.Stream, f.P, f.G, Int(f.X, 3), 3));
+        yield return Quantize<ArgumentException>("codes too short", "codes", (f, q) => q.Apply(f.Stream, f.P, f.M.SubView(0, 12), Int(f.X, 4), 4));
+        yield return Quantize<ArgumentException>("index too short", "index", (f, q) => q.Apply(f.Stream, f.P, f.G, Int(f.X, 3), 4));
+        yield return Quantize<ArgumentException>("output too short", "output", (f, q) => q.Apply(f.Stream, f.P, f.G, Int(f.X, 4), 4, output: f.M.SubView(0, 12)));
+        yield return Quantize<ArgumentException>("another storage", "output", (f, q) => q.Apply(f.Stream, f.P, f.G, Int(f.X, 4), 4, output: f.Y.SubView(0, 8).Cast<ushort>()));
+        yield return Quantize<ArgumentException>("three losses", "loss", (f, q) => q.Apply(f.Stream, f.P, f.G, Int(f.X, 4), 4, loss: f.Y.SubView(0, 3)));
+        yield return Quantize<ArgumentException>("gradX too short", "gradX", (f, q) => q.Apply(f.Stream, f.P, f.G, Int(f.X, 4), 4, gradX: f.M.SubView(0, 12)));
+        yield return Quantize<ArgumentException>("too few counts", "counts", (f, q) => q.Apply(f.Stream, f.P, f.G, Int(f.X, 4), 4, counts: Int(f.Y, 3)));
+        yield return Quantize<ArgumentException>("grad too short", "grad", (f, q) => q.Apply(f.Stream, f.P, f.G, Int(f.X, 4), 4, gradX: f.M, grad: f.V.SubView(0, 12)));
+        yield return Quantize<ArgumentException>("an output on a code", null, (f, q) => q.Apply(f.Stream, f.P, f.M, Int(f.X, 4), 4, output: f.M));
+        yield return Quantize<ArgumentException>("the same for two outputs", null, (f, q) => q.Apply(f.Stream, f.P, f.G, Int(f.X, 4), 4, output: f.M, gradX: f.M));
+        yield return Quantize<ArgumentException>("losses among the counts", null, (f, q) => q.Apply(f.Stream, f.P, f.G, Int(f.X, 4), 4, loss: f.Y.SubView(2, 2), counts: Int(f.Y, 4)));
+        yield return Quantize<ArgumentException>("output on the incoming gradient", null, (f, q) => q.Apply(f.Stream, f.P, f.G, Int(f.X, 4), 4, output: f.M, gradX: f.V, grad: f.M));
+        yield return Quantize<ArgumentOutOfRangeException>("too many rows", "rows", (f, q) => q.Apply(f.Stream, f.P, f.G, Int(f.X, 5), 5));
+        yield return Quantize<ArgumentOutOfRangeException>("negative beta", "beta", (f, q) => q.Apply(f.Stream, f.P, f.G, Int(f.X, 4), 4, beta: -1));
+        yield return Quantize<ArgumentOutOfRangeException>("beta is no number", "beta", (f, q) => q.Apply(f.Stream, f.P, f.G, Int(f.X, 4), 4, beta: double.NaN));
+        yield return Quantize<ArgumentException>("another device", "x", (f, q) => q.Apply(f.Stream, f.ForeignTensor.View, f.G, Int(f.X, 4), 4));
+        yield return Quantize<ObjectDisposedException>("a disposed buffer", null, (f, q) => q.Apply(f.Stream, f.Disposed, f.G, Int(f.X, 4), 4));
+        yield return Quantize<ObjectDisposedException>("disposed", null, (f, q) =>
+        {
+            q.Dispose();
+            q.Apply(f.Stream, f.P, f.G, Int(f.X, 4), 4);
+        });
     }
 
     private static IEnumerable<BadCall> Files()
@@ -445,6 +484,14 @@ public sealed partial class BadCallTests
         {
             using var nearest = new NearestCode(f.Accelerator, 4, 4, 4);
             call(f, nearest);
+        });
+
+    /// <summary>A pass over at most 4 rows with 4 codes of length 4.</summary>
+    private static BadCall Quantize<TException>(string what, string? argument, Action<BadCallFixture, Quantize> call)
+        where TException : Exception => Bad<TException>("Quantize.Apply", what, argument, f =>
+        {
+            using var quantize = new Quantize(f.Accelerator, 4, 4, 4);
+            call(f, quantize);
         });
 
     private static BadCall Bad<TException>(string member, string what, string? argument, Action<BadCallFixture> call)

@@ -40,6 +40,11 @@ internal static class OperationCatalog
         new SoftmaxCrossEntropyOperation(),
         new PredictionOperation(),
         new NearestOperation(),
+        new QuantizeOperation(),
+        new BridgeOperation(),
+        new SimVqOperation(),
+        new LayerNormOperation(),
+        new AttentionOperation(),
     ];
 
     /// <summary>The operation of that name.</summary>

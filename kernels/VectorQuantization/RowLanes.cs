@@ -1,0 +1,38 @@
+using ILGPU;
+using ILGPU.Util;
+using Kernels.DeviceCode.Common;
+using Kernels.DeviceCode.Storage;
+
+namespace Kernels.DeviceCode.VectorQuantization;
+
+/// <summary>A group of items over some rows: each row has a power of two of lanes, all in the same warp.</summary>
+internal struct RowLanes
+{
+    /// <summary>Most lanes of a row.</summary>
+    internal const int Most = 32;
+
+    /// <summary>Lanes of a row.</summary>
+    public int Count;
+
+    /// <summary>Count = 2^Shift.</summary>
+    public int Shift;
+
+    /// <summary>Elements of a row, or fours of them.</summary>
+    public int Units;
+
+    /// <summary>The item's row.</summary>
+    public readonly long Row() => (long)Grid.IdxX * (Group.DimX >> Shift) + (Group.IdxX >> Shift);
+
+    /// <summary>Which of its row's lanes an item is.</summary>
+    public readonly int Lane() => Group.IdxX & (Count - 1);
+
+    /// <summary>Stores four values, or zeros.</summary>
+    internal static void Write<TStorage>(TStorage view, long k, Quad value, bool known)
+        where TStorage : struct, IStorage => view.WritePacket(k, new QuadBits
+        {
+            X = view.Encode(Utilities.Select(known, value.X, 0f), 0),
+            Y = view.Encode(Utilities.Select(known, value.Y, 0f), 0),
+            Z = view.Encode(Utilities.Select(known, value.Z, 0f), 0),
+            W = view.Encode(Utilities.Select(known, value.W, 0f), 0),
+        });
+}
