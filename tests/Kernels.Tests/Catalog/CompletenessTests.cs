@@ -117,6 +117,9 @@ public sealed partial class CompletenessTests
         Learn("vq/segmentsort", typeof(SegmentSumReference), typeof(SegmentSumProperties), "SegmentSum"),
         Learn("Segment*", typeof(SegmentSumReference), typeof(SegmentSumProperties), "SegmentSum"),
         Learn("Ema*", typeof(EmaReference), typeof(EmaProperties), "EmaUpdate"),
+        Learn("Restart*", typeof(RestartReference), typeof(RestartProperties), "RestartDead"),
+        Learn("Usage*", typeof(UsageReference), typeof(UsageProperties), "UsageAndPerplexity"),
+        Learn("KMeans*", typeof(KMeansReference), typeof(KMeansProperties), "KMeansStep"),
     ];
 
     // What walks and kernels take as their mathematics; storages and accesses move bits and are in StorageTests.
