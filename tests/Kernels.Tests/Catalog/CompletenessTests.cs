@@ -106,6 +106,10 @@ public sealed partial class CompletenessTests
         Nearest("OneMinusCosine"),
         Quantize("vq/quantize"),
         Quantize("Quantize*"),
+        new("vq/rotate", typeof(RotateReference), typeof(RotateProperties), "VectorQuantization/RotateBenchmarks.Backward"),
+        new(
+            "vq/softmaxcodes", typeof(SoftmaxCodesReference), typeof(SoftmaxCodesProperties),
+            "VectorQuantization/SoftmaxCodesBenchmarks.Backward"),
     ];
 
     // What walks and kernels take as their mathematics; storages and accesses move bits and are in StorageTests.

@@ -41,6 +41,8 @@ internal static class OperationCatalog
         new PredictionOperation(),
         new NearestOperation(),
         new QuantizeOperation(),
+        new RotateOperation(),
+        new SoftmaxCodesOperation(),
     ];
 
     /// <summary>The operation of that name.</summary>
