@@ -54,7 +54,7 @@ public sealed class RotateProperties
             }
         }
 
-        foreach ((Accelerator accelerator, RowWalk? walk) in RowCase.Places(small: shape is not (4 or 8)))
+        foreach ((Accelerator accelerator, RowWalk? walk) in RowCase.Places(small: shape is 1 or 2 or 3 && (rows, codes) == (Storage.F32, Storage.F32)))
         {
             string what = $"{accelerator.AcceleratorType} {walk}";
             Result got = Apply(accelerator, walk, c, shift: shape % 2);
@@ -90,7 +90,7 @@ public sealed class RotateProperties
 
         int[] index = [.. Enumerable.Range(0, N)];
         Bounded[] gradX = RotateReference.Evaluate(x, codes, grad, d).GradX;
-        foreach ((Accelerator accelerator, RowWalk? walk) in RowCase.Places())
+        foreach ((Accelerator accelerator, RowWalk? walk) in RowCase.Places(small: d == 3))
         {
             Result got = Apply(accelerator, walk, N, N, d, 1, Of(x), Of(codes), index, Of(grad));
             RowCase.AssertWithin(gradX, Storage.F32, got.GradX, $"{accelerator.AcceleratorType} {walk}");
@@ -152,7 +152,7 @@ public sealed class RotateProperties
         // The gradient's own scale is that of the ratio.
         double scale = Math.ScaleB(1, powerE - powerZ);
         Bounded[] gradX = Array.ConvertAll(plain, v => new Bounded(v.Value * scale, (v.Bound * scale) + 1e-44));
-        foreach ((Accelerator accelerator, RowWalk? walk) in RowCase.Places())
+        foreach ((Accelerator accelerator, RowWalk? walk) in RowCase.Places(small: powerZ == -100))
         {
             Result got = Apply(
                 accelerator, walk, N, N, D, 1, Of(Array.ConvertAll(x, v => MathF.ScaleB(v, powerZ))),
@@ -194,7 +194,7 @@ public sealed class RotateProperties
         foreach (Storage storage in Enum.GetValues<Storage>())
         {
             var c = new RowCase(19, 5, 20, 2, storage, Storage.F32, 11);
-            foreach ((Accelerator accelerator, RowWalk? walk) in RowCase.Places())
+            foreach ((Accelerator accelerator, RowWalk? walk) in RowCase.Places(small: storage == Storage.BF16))
             {
                 Result all = Apply(accelerator, walk, c);
                 using var x = new GuardedTensor(accelerator, storage, c.X);

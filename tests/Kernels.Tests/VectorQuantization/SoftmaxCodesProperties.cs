@@ -12,7 +12,7 @@ public sealed class SoftmaxCodesProperties
     /// <summary>Edges of tiles and groups; one of everything; several heads; several tiles of rows and of codes.</summary>
     private static readonly (int Rows, int Codes, int Dimension, int Heads, int TileRows, int TileCodes)[] s_shapes =
     [
-        (1, 1, 1, 1, 0, 0), (3, 5, 3, 2, 0, 0), (17, 40, 8, 1, 8, 16), (33, 65, 12, 1, 33, 13), (20, 130, 33, 2, 7, 64),
+        (1, 1, 1, 1, 0, 0), (3, 5, 3, 2, 2, 3), (17, 40, 8, 1, 8, 16), (33, 65, 12, 1, 33, 13), (20, 130, 33, 2, 7, 64),
         (40, 300, 16, 1, 0, 0), (9, 1030, 4, 1, 0, 0), (300, 20, 5, 1, 0, 0),
     ];
 
@@ -40,7 +40,7 @@ public sealed class SoftmaxCodesProperties
         (int n, int k, int d, int heads, int tileRows, int tileCodes) = s_shapes[shape];
         Case c = Case.Of(n, k, d, heads, size / MathF.Sqrt(d), rowStorage, codeStorage, shape);
         (Bounded[] gradX, Bounded[] gradCodes) = c.Oracle();
-        foreach ((Accelerator accelerator, bool launch) in Places())
+        foreach ((Accelerator accelerator, bool launch) in Places(small: shape == 1))
         {
             Result got = Backward(accelerator, launch, c, tileRows, tileCodes, shift: shape % 2);
             string what = $"{accelerator.AcceleratorType} {launch}";
@@ -132,7 +132,7 @@ public sealed class SoftmaxCodesProperties
     public void Without_rows_the_gradient_of_the_codes_is_0()
     {
         Case c = Case.Of(0, 7, 3, 2, 1f, Storage.F32, Storage.F32, 53);
-        foreach ((Accelerator accelerator, bool launch) in Places())
+        foreach ((Accelerator accelerator, bool launch) in Places(small: true))
         {
             Assert.All(Backward(accelerator, launch, c, 0, 0).GradCodes, v => Assert.Equal(0u, v));
         }
@@ -181,10 +181,11 @@ public sealed class SoftmaxCodesProperties
             gradCodes.Floats);
     }
 
-    private static IEnumerable<(Accelerator Accelerator, bool Launch)> Places()
+    /// <summary>The device as it is and, since it is slow, for small cases the launches on a simulated warp of 32.</summary>
+    private static IEnumerable<(Accelerator Accelerator, bool Launch)> Places(bool small = false)
     {
         yield return (TestDevices.Session.Accelerator, false);
-        if (TestDevices.IsHost)
+        if (TestDevices.IsHost && small)
         {
             yield return (TestDevices.Warp(32), true);
         }
