@@ -24,11 +24,10 @@ internal static class Exponential
         T shifted = y + RoundToInteger;
         T f = y - (shifted - RoundToInteger);
         // 2^f on |f| <= 1/2 through the Chebyshev nodes of degree 6, 0 among them: relative error below 2^-25.6.
-        T sum = f * 1.5461445e-4f + 1.3400428e-3f;
-        sum = sum * f + 9.618057e-3f;
-        sum = sum * f + 5.5503272e-2f;
-        sum = sum * f + 2.4022651e-1f;
-        sum = sum * f + 6.9314718e-1f;
+        // In powers of f^2 the chain of dependent operations is two thirds as long: what bounds the loops over memory.
+        T square = f * f;
+        T sum = (f * 1.5461445e-4f + 1.3400428e-3f) * square + (f * 9.618057e-3f + 5.5503272e-2f);
+        sum = sum * square + (f * 2.4022651e-1f + 6.9314718e-1f);
         sum = sum * f + 1f;
         return sum * T.PowerOfTwoShifted(shifted);
     }

@@ -1,12 +1,13 @@
 using ILGPU;
 using ILGPU.Util;
 using Kernels.DeviceCode.Common;
+using Kernels.DeviceCode.Storage;
 
 namespace Kernels.DeviceCode.Linear;
 
 /// <summary>Sixteen floats as scalars: the compilers of OpenCL CPU devices make SIMD registers of them.</summary>
 /// <remarks>Nothing here may be indexed or looped over: an array would live in memory.</remarks>
-internal struct Sixteen
+internal partial struct Sixteen
 {
     /// <summary>Sixteen.</summary>
     internal const int Width = 16;
@@ -69,6 +70,28 @@ internal struct Sixteen
         V14 = view[IntrinsicMath.Min(line + 14, last) * stride + offset],
         V15 = view[IntrinsicMath.Min(line + 15, last) * stride + offset],
     };
+
+    /// <summary>Sixteen successive elements of any storage.</summary>
+    internal static Sixteen Decoded<TStorage>(TStorage view, long at)
+        where TStorage : struct, IStorage => new()
+        {
+            V0 = view.Decode(view.Read(at + 0)),
+            V1 = view.Decode(view.Read(at + 1)),
+            V2 = view.Decode(view.Read(at + 2)),
+            V3 = view.Decode(view.Read(at + 3)),
+            V4 = view.Decode(view.Read(at + 4)),
+            V5 = view.Decode(view.Read(at + 5)),
+            V6 = view.Decode(view.Read(at + 6)),
+            V7 = view.Decode(view.Read(at + 7)),
+            V8 = view.Decode(view.Read(at + 8)),
+            V9 = view.Decode(view.Read(at + 9)),
+            V10 = view.Decode(view.Read(at + 10)),
+            V11 = view.Decode(view.Read(at + 11)),
+            V12 = view.Decode(view.Read(at + 12)),
+            V13 = view.Decode(view.Read(at + 13)),
+            V14 = view.Decode(view.Read(at + 14)),
+            V15 = view.Decode(view.Read(at + 15)),
+        };
 
     /// <summary>Sixteen times the same.</summary>
     internal static Sixteen Of(float value) => new()
@@ -153,6 +176,32 @@ internal struct Sixteen
         V14 += a * b.V14;
         V15 += a * b.V15;
     }
+
+    /// <summary>Adds a product of each element.</summary>
+    internal void AddProducts(Sixteen a, Sixteen b)
+    {
+        V0 += a.V0 * b.V0;
+        V1 += a.V1 * b.V1;
+        V2 += a.V2 * b.V2;
+        V3 += a.V3 * b.V3;
+        V4 += a.V4 * b.V4;
+        V5 += a.V5 * b.V5;
+        V6 += a.V6 * b.V6;
+        V7 += a.V7 * b.V7;
+        V8 += a.V8 * b.V8;
+        V9 += a.V9 * b.V9;
+        V10 += a.V10 * b.V10;
+        V11 += a.V11 * b.V11;
+        V12 += a.V12 * b.V12;
+        V13 += a.V13 * b.V13;
+        V14 += a.V14 * b.V14;
+        V15 += a.V15 * b.V15;
+    }
+
+    /// <summary>The sum, in pairs.</summary>
+    internal readonly float Sum() =>
+        (((V0 + V8) + (V4 + V12)) + ((V2 + V10) + (V6 + V14)))
+        + (((V1 + V9) + (V5 + V13)) + ((V3 + V11) + (V7 + V15)));
 
     /// <summary>The activation of each.</summary>
     internal readonly Sixteen Apply<TActivation>()

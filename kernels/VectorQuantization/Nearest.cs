@@ -28,6 +28,15 @@ internal interface ICodeMetric
 
     /// <summary>The difference of two distances, from that of their scores.</summary>
     static abstract float Margin(float scores, float rowSquares);
+
+    /// <summary>|e|^2 of a finite code that is not 0; infinite where its term is not right to within its roundings.</summary>
+    static abstract float Reach(float squares, int dimension);
+
+    /// <summary>What a score's rounding is proportional to, from the norms of a row and of the longest code.</summary>
+    static abstract float Size(float z, float e);
+
+    /// <summary>What a dimension adds to a digit of the exact score; of the cosine, to z.e.</summary>
+    static abstract long ExactDigit(float z, float e, int digit);
 }
 
 /// <summary>Squared L2: |z - e|^2 = |z|^2 - 2 (z.e - |e|^2 / 2).</summary>
@@ -42,6 +51,14 @@ internal readonly struct SquaredL2 : ICodeMetric
     public static float Distance(float differences, float products, float rowSquares, float codeSquares) => differences;
 
     public static float Margin(float scores, float rowSquares) => 2f * scores;
+
+    public static float Reach(float squares, int dimension) => squares;
+
+    public static float Size(float z, float e) => z * e + e * e;
+
+    // Twice the score.
+    public static long ExactDigit(float z, float e, int digit) =>
+        ExactDigits.Of(z, e, 1, digit) - ExactDigits.Of(e, e, 0, digit);
 }
 
 /// <summary>The negative dot product.</summary>
@@ -56,6 +73,12 @@ internal readonly struct NegativeDot : ICodeMetric
     public static float Distance(float differences, float products, float rowSquares, float codeSquares) => -products;
 
     public static float Margin(float scores, float rowSquares) => scores;
+
+    public static float Reach(float squares, int dimension) => squares;
+
+    public static float Size(float z, float e) => z * e;
+
+    public static long ExactDigit(float z, float e, int digit) => ExactDigits.Of(z, e, 0, digit);
 }
 
 /// <summary>1 - z.e / (|z| |e|); the cosine with a vector of zeros is 0.</summary>
@@ -71,6 +94,14 @@ internal readonly struct OneMinusCosine : ICodeMetric
         1f - products * Inverse(rowSquares) * Inverse(codeSquares);
 
     public static float Margin(float scores, float rowSquares) => scores * Inverse(rowSquares);
+
+    // Between d 2^-40 and 1e37 squares neither vanish nor overflow, and what products lose is below d 2^-126.
+    public static float Reach(float squares, int dimension) => Utilities.Select(
+        squares > dimension * 9.094947e-13f & squares < 1e37f, squares, float.PositiveInfinity);
+
+    public static float Size(float z, float e) => z;
+
+    public static long ExactDigit(float z, float e, int digit) => ExactDigits.Of(z, e, 0, digit);
 
     private static float Inverse(float squares) => Utilities.Select(squares == 0f, 0f, 1f / XMath.Sqrt(squares));
 }
@@ -133,6 +164,25 @@ internal struct BestCode
         Second = float.NegativeInfinity,
         Index = -1,
     };
+
+    /// <summary>Of all splits of a row, in ascending order; no split changes it.</summary>
+    internal static BestCode OfSplits(NearestArguments t, long row, long head, int withSecond)
+    {
+        BestCode best = None;
+        for (int split = 0; split < t.Splits; split++)
+        {
+            long at = (split * (long)t.Heads + head) * t.Rows + row;
+            float second = float.NegativeInfinity;
+            if (withSecond != 0)
+            {
+                second = t.Seconds[at];
+            }
+
+            best = best.Or(new BestCode { Score = t.Scores[at], Second = second, Index = t.Indices[at] });
+        }
+
+        return best;
+    }
 
     /// <summary>With a code above all seen so far.</summary>
     internal void Take<TRunnerUp>(float score, int index)
@@ -206,7 +256,7 @@ internal struct CodeTermWork<TCode, TMetric> : IItemWork
 
 /// <summary>The best of all splits, its distance and its margin, one row of a head per item.</summary>
 /// <remarks>
-/// Order: splits in ascending order, lowest index on ties: no split changes the result. The distance is summed anew
+/// Order: lowest index on ties: no split changes the result. The distance is summed anew
 /// over the dimensions, L2 in the form of differences, in ascending order.
 /// </remarks>
 internal struct NearestResultWork<TRow, TCode, TMetric> : IItemWork
@@ -231,24 +281,7 @@ internal struct NearestResultWork<TRow, TCode, TMetric> : IItemWork
     {
         long row = i / Arguments.Heads;
         long head = i - row * Arguments.Heads;
-        var best = BestCode.None;
-        for (int split = 0; split < Arguments.Splits; split++)
-        {
-            long at = (split * (long)Arguments.Heads + head) * Arguments.Rows + row;
-            float second = float.NegativeInfinity;
-            if (WantsMargin != 0)
-            {
-                second = Arguments.Seconds[at];
-            }
-
-            best = best.Or(new BestCode
-            {
-                Score = Arguments.Scores[at],
-                Second = second,
-                Index = Arguments.Indices[at],
-            });
-        }
-
+        BestCode best = BestCode.OfSplits(Arguments, row, head, WantsMargin);
         long z = row * Arguments.RowStride + head * Arguments.Dimension;
         long e = (head * Arguments.Codes + IntrinsicMath.Max(best.Index, 0)) * Arguments.Dimension;
         float differences = 0f;

@@ -21,6 +21,7 @@ public class LayerBenchmarks
     private ColumnSum _columnSum = null!;
     private SoftmaxCrossEntropy _softmax = null!;
     private Predictions _predictions = null!;
+    private LayerNorm _layerNorm = null!;
 
     /// <summary>Elements in all.</summary>
     [Params(4_194_304)]
@@ -43,6 +44,7 @@ public class LayerBenchmarks
         _columnSum = new ColumnSum(accelerator);
         _softmax = new SoftmaxCrossEntropy(accelerator);
         _predictions = new Predictions(accelerator);
+        _layerNorm = new LayerNorm(accelerator);
     }
 
     /// <summary>Releases.</summary>
@@ -88,6 +90,16 @@ public class LayerBenchmarks
     {
         _predictions.Predict(_session.Stream, _tensors[0].View, _classes[1].View, Rows, Columns);
         _predictions.Count(_session.Stream, _classes[1].View, _classes[0].View, _classes[2].View);
+    });
+
+    /// <summary>Layer normalisation and its gradient.</summary>
+    [Benchmark(OperationsPerInvoke = Runs), Moves(20)]
+    public void LayerNormBoth() => Run(() =>
+    {
+        ArrayView<float> factors = _rows.View.SubView(0, Rows);
+        _layerNorm.Forward(_session.Stream, _tensors[0].View, _tensors[1].View, factors, Rows, Columns, 1e-6);
+        _layerNorm.Backward(
+            _session.Stream, _tensors[1].View, factors, _tensors[2].View, _tensors[2].View, Rows, Columns);
     });
 
     private void Run(Action enqueue)

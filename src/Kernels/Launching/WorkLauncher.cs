@@ -52,6 +52,21 @@ internal sealed class ItemLauncher<TWork>
         }
     }
 
+    /// <summary>Does a few items that are worth a core each: on an OpenCL CPU device a group is one thread.</summary>
+    internal void RunApart(AcceleratorStream stream, in TWork work, int count)
+    {
+        if (_kernel is null)
+        {
+            HostPool.Run(new HostItems { Work = work }, count, 1, _facts.Cores);
+            return;
+        }
+
+        lock (s_gate)
+        {
+            _kernel(stream, new KernelConfig(count, 1), work, 0);
+        }
+    }
+
     private struct HostItems : IHostWork
     {
         internal TWork Work;

@@ -27,7 +27,7 @@ namespace Kernels.VectorQuantization;
 /// <para>
 /// Load once for a shape, search often. A call allocates nothing and does not wait; it uses the object's scratch
 /// memory, so calls of one object must be on one stream, one after the other. Three launches: the codes' terms, the
-/// search, the result.
+/// search, the result; three more where it is certified.
 /// </para>
 /// <example><code>
 /// using var nearest = new NearestCode(accelerator, maxRows: 4096, codes: 16384, dimension: 64);
@@ -46,6 +46,7 @@ public sealed class NearestCode : IDisposable
     private readonly Lock _loading = new();
     private readonly IKind?[] _kinds = new IKind?[9];
     private readonly long _partials;
+    private readonly CertifyScratch? _certify;
 
     /// <summary>Prepares searches of one shape and allocates their scratch memory.</summary>
     /// <param name="accelerator">Where the tensors lie.</param>
@@ -58,20 +59,25 @@ public sealed class NearestCode : IDisposable
     /// Parts of the codebook that are searched side by side, which keeps a device busy with few rows; 0: as many as the
     /// device wants. No value changes the result.
     /// </param>
+    /// <param name="certified">
+    /// Whether the index is that of the nearest code in real numbers, the lowest on exact ties. Rows whose best two
+    /// scores are closer than roundings can move them are decided by integers: rarely any of random rows, but all of
+    /// them where each row has two codes at the same distance or the numbers are below 1e-17.
+    /// </param>
     /// <exception cref="ArgumentNullException"><paramref name="accelerator"/> is null.</exception>
     /// <exception cref="ArgumentOutOfRangeException">A size or the metric is out of range.</exception>
     /// <exception cref="ObjectDisposedException">The accelerator is disposed.</exception>
     public NearestCode(
         Accelerator accelerator, int maxRows, int codes, int dimension, CodeMetric metric = CodeMetric.L2,
-        int heads = 1, int splits = 0)
-        : this(accelerator, maxRows, codes, dimension, metric, heads, splits, walk: null)
+        int heads = 1, int splits = 0, bool certified = false)
+        : this(accelerator, maxRows, codes, dimension, metric, heads, splits, certified, walk: null)
     {
     }
 
     /// <summary>With a walk that the device would not choose itself, for tests.</summary>
     internal NearestCode(
         Accelerator accelerator, int maxRows, int codes, int dimension, CodeMetric metric, int heads, int splits,
-        NearestWalk? walk)
+        bool certified, NearestWalk? walk)
     {
         Require.NotNull(accelerator);
         ObjectDisposedException.ThrowIf(accelerator.IsDisposed, accelerator);
@@ -93,6 +99,7 @@ public sealed class NearestCode : IDisposable
         _partials = NearestPlan.Partials(_facts, _walk, maxRows, codes, dimension, heads, splits);
         _numbers = accelerator.Allocate1D<float>(((long)heads * codes) + (2 * _partials));
         _indices = accelerator.Allocate1D<int>(_partials);
+        _certify = certified ? new CertifyScratch(accelerator, (long)maxRows * heads, heads) : null;
     }
 
     private interface IKind
@@ -112,8 +119,11 @@ public sealed class NearestCode : IDisposable
     /// <summary>Codebooks.</summary>
     public int Heads { get; }
 
+    /// <summary>Whether the index is proven to be that of the nearest code.</summary>
+    public bool Certified => _certify is not null;
+
     /// <summary>Bytes of scratch memory on the device; nothing in them grows with rows times codes.</summary>
-    public long ScratchBytes => (_numbers.Length + _indices.Length) * 4;
+    public long ScratchBytes => ((_numbers.Length + _indices.Length) * 4) + (_certify?.Bytes ?? 0);
 
     /// <summary>Enqueues the search.</summary>
     /// <param name="stream">A stream of the accelerator.</param>
@@ -192,6 +202,7 @@ public sealed class NearestCode : IDisposable
     {
         _numbers.Dispose();
         _indices.Dispose();
+        _certify?.Dispose();
     }
 
     private void Output(ArrayView<float> view, long length, string name)
@@ -257,6 +268,7 @@ public sealed class NearestCode : IDisposable
 
         private readonly ItemLauncher<CodeTermWork<TCode, TMetric>> _terms;
         private readonly ItemLauncher<NearestResultWork<TRow, TCode, TMetric>> _result;
+        private readonly Certifier<TRow, TCode, TMetric>? _certifier;
         private readonly Lazy<Action<AcceleratorStream, KernelConfig, TRow, TCode, NearestArguments, int>>[] _rows;
         private readonly Lazy<Action<AcceleratorStream, KernelConfig, TRow, TCode, NearestArguments>>[] _tiles;
 
@@ -265,6 +277,7 @@ public sealed class NearestCode : IDisposable
             Accelerator a = owner._accelerator;
             _terms = new(a, owner._facts);
             _result = new(a, owner._facts);
+            _certifier = owner._certify is { } scratch ? new(a, owner._facts, scratch) : null;
             _rows =
             [
                 new(() => a.LoadKernel<TRow, TCode, NearestArguments, int>(NearestRows.Search<TRow, TCode, TMetric, BestOnly>)),
@@ -284,7 +297,8 @@ public sealed class NearestCode : IDisposable
             var rows = Stored<TRow>(call.Rows);
             var codes = Stored<TCode>(call.Codes);
             NearestArguments t = call.Arguments;
-            bool runnerUp = call.Margin.Length > 0;
+            bool wantsMargin = call.Margin.Length > 0;
+            bool runnerUp = wantsMargin || _certifier is not null;
             NearestPlan plan = call.Plan;
             int groups = checked(plan.RowGroups * plan.Splits * t.Heads);
             long grain = Math.Max(1, 65_536 / t.Dimension);
@@ -312,6 +326,12 @@ public sealed class NearestCode : IDisposable
                     break;
             }
 
+            if (_certifier is not null)
+            {
+                _certifier.Run(stream, rows, codes, t, grain);
+                t.Splits = 1; // merged
+            }
+
             var result = new NearestResultWork<TRow, TCode, TMetric>
             {
                 Rows = rows,
@@ -321,7 +341,7 @@ public sealed class NearestCode : IDisposable
                 Distance = call.Distance.Length > 0 ? call.Distance : t.Scores,
                 Margin = call.Margin.Length > 0 ? call.Margin : t.Scores,
                 WantsDistance = call.Distance.Length > 0 ? 1 : 0,
-                WantsMargin = runnerUp ? 1 : 0,
+                WantsMargin = wantsMargin ? 1 : 0,
             };
             _result.Run(stream, result, 0, (long)t.Rows * t.Heads, grain);
         }

@@ -26,6 +26,11 @@ public sealed partial class CompletenessTests
     private static readonly Algorithm[] s_algorithms =
     [
         new("linear/activation", typeof(ActivationReference), typeof(ActivationProperties), "Linear/LayerBenchmarks.Gelu"),
+        new(
+            "linear/attention", typeof(AttentionReference), typeof(AttentionProperties),
+            "VectorQuantization/BridgeBenchmarks.AttentionBoth"),
+        new(
+            "linear/layernorm", typeof(LayerNormReference), typeof(LayerNormProperties), "Linear/LayerBenchmarks.LayerNormBoth"),
         new("linear/columnsum", typeof(MatMulReference), typeof(ColumnSumProperties), "Linear/LayerBenchmarks.ColumnSums"),
         new("linear/matmul", typeof(MatMulReference), typeof(MatMulProperties), "Linear/MatMulBenchmarks.Product"),
         new("linear/prediction", typeof(PredictionReference), typeof(PredictionProperties), "Linear/LayerBenchmarks.Accuracy"),
@@ -104,6 +109,8 @@ public sealed partial class CompletenessTests
         Nearest("SquaredL2"),
         Nearest("NegativeDot"),
         Nearest("OneMinusCosine"),
+        Certified("CodeLimitWork"),
+        Certified("CertifyOpenWork"),
         Quantize("vq/quantize"),
         Quantize("Quantize*"),
         new("vq/rotate", typeof(RotateReference), typeof(RotateProperties), "VectorQuantization/RotateBenchmarks.Backward"),
@@ -155,6 +162,9 @@ public sealed partial class CompletenessTests
 
     private static Algorithm Elementwise<TReference>(string name, string benchmark) => new(
         name, typeof(TReference), typeof(ElementwiseProperties), $"Optimizers/OptimizerStepBenchmarks.{benchmark}");
+
+    private static Algorithm Certified(string name) => new(
+        name, typeof(NearestReference), typeof(NearestCertifyProperties), "VectorQuantization/NearestBenchmarks.Certified");
 
     private static Algorithm Nearest(string name) => new(
         name, typeof(NearestReference), typeof(NearestProperties), "VectorQuantization/NearestBenchmarks.Nearest");

@@ -120,7 +120,7 @@ public sealed partial class BadCallTests
     }
 
     private static IEnumerable<BadCall> All() => Sessions().Concat(Launchers()).Concat(Optimizers()).Concat(Norms())
-        .Concat(Options()).Concat(Tensorwise()).Concat(Dense()).Concat(Files());
+        .Concat(Options()).Concat(Tensorwise()).Concat(Dense()).Concat(Bridges()).Concat(Files());
 
     private static IEnumerable<BadCall> Sessions()
     {

@@ -383,7 +383,8 @@ public sealed class NearestProperties
         using var index = new GuardedTensor(accelerator, Storage.F32, untouched);
         using var distance = new GuardedTensor(accelerator, Storage.F32, untouched);
         using var margin = new GuardedTensor(accelerator, Storage.F32, untouched);
-        using var nearest = new NearestCode(accelerator, Math.Max(n, 1), k, d, metric, heads, splits, walk);
+        using var nearest = new NearestCode(
+            accelerator, Math.Max(n, 1), k, d, metric, heads, splits, certified: false, walk);
         nearest.Search(
             accelerator.DefaultStream, rows.View, book.View, index.Floats.Cast<int>(), n, distance.Floats, margin.Floats);
         accelerator.Synchronize();

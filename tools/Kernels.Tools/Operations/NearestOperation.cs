@@ -26,6 +26,7 @@ internal sealed class NearestOperation : Operation
     [
         OptionSpec.Choice("metric", "l2", "What is smallest at the nearest code.", "l2", "dot", "cosine"),
         OptionSpec.Integer("split", 0, "Parts of the codebook that are searched side by side; 0: the device's choice."),
+        OptionSpec.Boolean("certified", false, "Prove that the index is that of the exact nearest code."),
     ];
 
     internal override void Run(OperationContext context)
@@ -49,7 +50,9 @@ internal sealed class NearestOperation : Operation
         using var index = new DeviceTensor(session, n);
         using var distance = new DeviceTensor(session, n);
         using var margin = new DeviceTensor(session, n);
-        using var nearest = new NearestCode(session.Accelerator, Math.Max(n, 1), k, d, metric, splits: (int)split);
+        using var nearest = new NearestCode(
+            session.Accelerator, Math.Max(n, 1), k, d, metric, splits: (int)split,
+            certified: context.Options.Boolean("certified"));
         nearest.Search(session.Stream, x.View, codes.View, index.Integers, n, distance.Floats, margin.Floats);
         context.Output("index", index.ToIntegers());
         context.Output("distance", distance.ToArray());

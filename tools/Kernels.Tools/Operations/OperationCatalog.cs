@@ -43,6 +43,10 @@ internal static class OperationCatalog
         new QuantizeOperation(),
         new RotateOperation(),
         new SoftmaxCodesOperation(),
+        new BridgeOperation(),
+        new SimVqOperation(),
+        new LayerNormOperation(),
+        new AttentionOperation(),
     ];
 
     /// <summary>The operation of that name.</summary>

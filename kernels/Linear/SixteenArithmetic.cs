@@ -1,0 +1,118 @@
+using Kernels.DeviceCode.Common;
+
+namespace Kernels.DeviceCode.Linear;
+
+/// <summary>What softmax and its gradient need of sixteen floats.</summary>
+internal partial struct Sixteen
+{
+    /// <summary>Each difference.</summary>
+    internal readonly Sixteen Minus(Sixteen b) => new()
+    {
+        V0 = V0 - b.V0,
+        V1 = V1 - b.V1,
+        V2 = V2 - b.V2,
+        V3 = V3 - b.V3,
+        V4 = V4 - b.V4,
+        V5 = V5 - b.V5,
+        V6 = V6 - b.V6,
+        V7 = V7 - b.V7,
+        V8 = V8 - b.V8,
+        V9 = V9 - b.V9,
+        V10 = V10 - b.V10,
+        V11 = V11 - b.V11,
+        V12 = V12 - b.V12,
+        V13 = V13 - b.V13,
+        V14 = V14 - b.V14,
+        V15 = V15 - b.V15,
+    };
+
+    /// <summary>Each product.</summary>
+    internal readonly Sixteen Times(Sixteen b) => new()
+    {
+        V0 = V0 * b.V0,
+        V1 = V1 * b.V1,
+        V2 = V2 * b.V2,
+        V3 = V3 * b.V3,
+        V4 = V4 * b.V4,
+        V5 = V5 * b.V5,
+        V6 = V6 * b.V6,
+        V7 = V7 * b.V7,
+        V8 = V8 * b.V8,
+        V9 = V9 * b.V9,
+        V10 = V10 * b.V10,
+        V11 = V11 * b.V11,
+        V12 = V12 * b.V12,
+        V13 = V13 * b.V13,
+        V14 = V14 * b.V14,
+        V15 = V15 * b.V15,
+    };
+
+    /// <summary>One over each.</summary>
+    internal readonly Sixteen Inverse() => new()
+    {
+        V0 = 1f / V0,
+        V1 = 1f / V1,
+        V2 = 1f / V2,
+        V3 = 1f / V3,
+        V4 = 1f / V4,
+        V5 = 1f / V5,
+        V6 = 1f / V6,
+        V7 = 1f / V7,
+        V8 = 1f / V8,
+        V9 = 1f / V9,
+        V10 = 1f / V10,
+        V11 = 1f / V11,
+        V12 = 1f / V12,
+        V13 = 1f / V13,
+        V14 = 1f / V14,
+        V15 = 1f / V15,
+    };
+
+    /// <summary>exp(this - shift), each at most 1 but for rounding.</summary>
+    internal readonly Sixteen Exp(Sixteen shift) => new()
+    {
+        V0 = ExpOf(V0 - shift.V0),
+        V1 = ExpOf(V1 - shift.V1),
+        V2 = ExpOf(V2 - shift.V2),
+        V3 = ExpOf(V3 - shift.V3),
+        V4 = ExpOf(V4 - shift.V4),
+        V5 = ExpOf(V5 - shift.V5),
+        V6 = ExpOf(V6 - shift.V6),
+        V7 = ExpOf(V7 - shift.V7),
+        V8 = ExpOf(V8 - shift.V8),
+        V9 = ExpOf(V9 - shift.V9),
+        V10 = ExpOf(V10 - shift.V10),
+        V11 = ExpOf(V11 - shift.V11),
+        V12 = ExpOf(V12 - shift.V12),
+        V13 = ExpOf(V13 - shift.V13),
+        V14 = ExpOf(V14 - shift.V14),
+        V15 = ExpOf(V15 - shift.V15),
+    };
+
+    /// <summary>this += a b, each by itself.</summary>
+    internal void AddProducts(Sixteen a, Sixteen b)
+    {
+        V0 += a.V0 * b.V0;
+        V1 += a.V1 * b.V1;
+        V2 += a.V2 * b.V2;
+        V3 += a.V3 * b.V3;
+        V4 += a.V4 * b.V4;
+        V5 += a.V5 * b.V5;
+        V6 += a.V6 * b.V6;
+        V7 += a.V7 * b.V7;
+        V8 += a.V8 * b.V8;
+        V9 += a.V9 * b.V9;
+        V10 += a.V10 * b.V10;
+        V11 += a.V11 * b.V11;
+        V12 += a.V12 * b.V12;
+        V13 += a.V13 * b.V13;
+        V14 += a.V14 * b.V14;
+        V15 += a.V15 * b.V15;
+    }
+
+    /// <summary>The sum of all, by halves.</summary>
+    internal readonly float Sum() =>
+        (((V0 + V8) + (V4 + V12)) + ((V2 + V10) + (V6 + V14))) + (((V1 + V9) + (V5 + V13)) + ((V3 + V11) + (V7 + V15)));
+
+    private static float ExpOf(float x) => Exponential.OfNegative(Lane.Of(x)).Value;
+}
