@@ -122,6 +122,10 @@ public sealed partial class CompletenessTests
         Learn("Restart*", typeof(RestartReference), typeof(RestartProperties), "RestartDead"),
         Learn("Usage*", typeof(UsageReference), typeof(UsageProperties), "UsageAndPerplexity"),
         Learn("KMeans*", typeof(KMeansReference), typeof(KMeansProperties), "KMeansStep"),
+        new("vq/rotate", typeof(RotateReference), typeof(RotateProperties), "VectorQuantization/RotateBenchmarks.Backward"),
+        new(
+            "vq/softmaxcodes", typeof(SoftmaxCodesReference), typeof(SoftmaxCodesProperties),
+            "VectorQuantization/SoftmaxCodesBenchmarks.Backward"),
     ];
 
     // What walks and kernels take as their mathematics; storages and accesses move bits and are in StorageTests.
