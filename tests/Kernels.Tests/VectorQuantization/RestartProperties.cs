@@ -73,16 +73,20 @@ public sealed class RestartProperties
     {
         const int N = 10;
         const int Steps = 400;
-        float[] x = [.. Enumerable.Range(0, N).Select(i => (float)i)];
-        var before = new Case(N, 2, 1, 1, x, [], [-1, -1], [0, 0], [0, 0], Storage.F32);
         Accelerator accelerator = TestDevices.Session.Accelerator;
-        var options = new RestartOptions { Threshold = 1 };
+        using var x = new GuardedTensor(accelerator, [.. Enumerable.Range(0, N).Select(i => (float)i)]);
+        using var codes = new GuardedTensor(accelerator, new float[2]);
+        using var size = new GuardedTensor(accelerator, new float[2]);
+        using var sum = new GuardedTensor(accelerator, new float[2]);
+        using var restart = new Restart(accelerator, N, 2, 1, new RestartOptions { Threshold = 1, Reset = 0 });
         int[,] chosen = new int[2, N];
         for (int step = 0; step < Steps; step++)
         {
-            float[] codes = Run(accelerator, null, before, options, step).Codes;
-            chosen[0, (int)codes[0]]++;
-            chosen[1, (int)codes[1]]++;
+            restart.Run(accelerator.DefaultStream, x.View, codes.View, size.Floats, sum.Floats, N, step);
+            accelerator.Synchronize();
+            float[] got = codes.Values();
+            chosen[0, (int)got[0]]++;
+            chosen[1, (int)got[1]]++;
         }
 
         // 40 +- 6 each: five standard deviations.
