@@ -83,11 +83,16 @@ internal struct Eight
 
     /// <summary>The sum of all: element i and i + 4, then i + 2, then both.</summary>
     /// <param name="room">Shared memory, a place for every sum of every item.</param>
-    /// <param name="place">Where the lanes are stored: compilers make a register of what is stored side by side.</param>
-    internal readonly float Sum(ArrayView<Eight> room, int place)
+    /// <param name="place">
+    /// Where the lanes are stored on the way: the compiler makes a register of what is stored side by side, and not of
+    /// what is added in an order that it may not change.
+    /// </param>
+    /// <param name="zero">0, but not for a compiler to know: else it would not store them.</param>
+    internal readonly float Sum(ArrayView<Eight> room, int place, int zero)
     {
         room[place] = this;
-        return V0 + V4 + (V2 + V6) + (V1 + V5 + (V3 + V7));
+        Eight lanes = room[place + zero];
+        return lanes.V0 + lanes.V4 + (lanes.V2 + lanes.V6) + (lanes.V1 + lanes.V5 + (lanes.V3 + lanes.V7));
     }
 
     /// <summary>Stores eight successive elements.</summary>

@@ -56,6 +56,9 @@ internal struct CodeOfRow<TCode>
     public int Dimension;
     public int Heads;
 
+    /// <summary>0, but not for a compiler to know.</summary>
+    public int Zero;
+
     /// <summary>The code's first element; -1 where the row has none.</summary>
     public readonly long First(long row)
     {
@@ -244,7 +247,7 @@ internal static class QuantizeKernel
             lanes += difference * difference;
         }
 
-        float sum = lanes.Sum(room, Group.IdxX);
+        float sum = lanes.Sum(room, Group.IdxX, t.Codes.Zero);
         for (; i < d; i++)
         {
             sum += Square(t, at + i, e + i);

@@ -244,8 +244,8 @@ internal static class RotateKernel
     {
         int place = 3 * Group.IdxX;
         RotateNorms norms = RotateNorms.Of(
-            Square(t.X, at, d, Squares(t.X, at, d, room, place)),
-            Square(t.Codes.Codes, e, d, Squares(t.Codes.Codes, e, d, room, place + 1)));
+            Square(t.X, at, d, Squares(t.X, at, d, room, place, t.Codes.Zero)),
+            Square(t.Codes.Codes, e, d, Squares(t.Codes.Codes, e, d, room, place + 1, t.Codes.Zero)));
         Eight squares = default;
         Eight alongs = default;
         Eight owns = default;
@@ -260,9 +260,9 @@ internal static class RotateKernel
             owns += q * g;
         }
 
-        float square = squares.Sum(room, place);
-        float along = alongs.Sum(room, place + 1);
-        float own = owns.Sum(room, place + 2);
+        float square = squares.Sum(room, place, t.Codes.Zero);
+        float along = alongs.Sum(room, place + 1, t.Codes.Zero);
+        float own = owns.Sum(room, place + 2, t.Codes.Zero);
         for (; i < d; i++)
         {
             float q = norms.Q(Lane.Of(t.Codes.Codes.Decode(t.Codes.Codes.Read(e + i)))).Value;
@@ -292,7 +292,8 @@ internal static class RotateKernel
         }
     }
 
-    private static float Squares<TStorage>(TStorage view, long at, int d, ArrayView<Eight> room, int place)
+    private static float Squares<TStorage>(
+        TStorage view, long at, int d, ArrayView<Eight> room, int place, int zero)
         where TStorage : struct, IStorage
     {
         Eight lanes = default;
@@ -303,7 +304,7 @@ internal static class RotateKernel
             lanes += value * value;
         }
 
-        float sum = lanes.Sum(room, place);
+        float sum = lanes.Sum(room, place, zero);
         for (; i < d; i++)
         {
             float value = view.Decode(view.Read(at + i));

@@ -11,6 +11,7 @@ namespace Kernels.VectorQuantization;
 internal sealed class SoftmaxPasses
 {
     private const int ColumnGroup = 64;
+    private const int CpuGroup = 32;
 
     private readonly DeviceFacts _facts;
     private readonly Lock _gate;
@@ -65,7 +66,7 @@ internal sealed class SoftmaxPasses
 
         lock (_gate)
         {
-            _weigh!(stream, (rows, TilePlan.RowGroup(_facts, codes)), scores, state, rows, codes, isFirst ? 1 : 0);
+            _weigh!(stream, (rows, Group(codes)), scores, state, rows, codes, isFirst ? 1 : 0);
         }
     }
 
@@ -83,7 +84,7 @@ internal sealed class SoftmaxPasses
 
         lock (_gate)
         {
-            _delta!(stream, (rows, TilePlan.RowGroup(_facts, codes)), scores, state, t, rows, codes);
+            _delta!(stream, (rows, Group(codes)), scores, state, t, rows, codes);
         }
     }
 
@@ -118,6 +119,11 @@ internal sealed class SoftmaxPasses
             _hard!(stream, (checked(groups * columns), size), grads, gradCodes, t, rows, each, columns, isFirst ? 1 : 0);
         }
     }
+
+    /// <summary>Items of a group that has a row of so many elements.</summary>
+    // A level of a tree costs PoCL a loop over all items: few of them, with more turns each.
+    private int Group(int length) =>
+        _facts.Class == DeviceClass.OpenClCpu ? Math.Min(CpuGroup, _facts.MaxGroup) : TilePlan.RowGroup(_facts, length);
 
     private static unsafe float* Address(ArrayView<float> view) =>
         view.Length == 0 ? null : (float*)view.LoadEffectiveAddressAsPtr();
@@ -161,7 +167,7 @@ internal sealed class SoftmaxPasses
             return;
         }
 
-        var config = new KernelConfig(rows, TilePlan.RowGroup(_facts, t.Dimension));
+        var config = new KernelConfig(rows, Group(t.Dimension));
         lock (_gate)
         {
             switch (view.Storage)
