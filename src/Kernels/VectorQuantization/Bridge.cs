@@ -1,6 +1,5 @@
 using ILGPU;
 using ILGPU.Runtime;
-using Kernels.DeviceCode.Common;
 using Kernels.Launching;
 using Kernels.Linear;
 using Kernels.Optimizers;
@@ -150,7 +149,7 @@ public sealed class Bridge : IDisposable
             if (weight.Shape.Count == 2 && !weight.Name.StartsWith("recover", StringComparison.Ordinal))
             {
                 float limit = (float)Math.Sqrt(6.0 / ((double)weight.Shape[0] + weight.Shape[1]));
-                Fill(values.AsSpan((int)weight.Offset, (int)weight.Length), limit, (uint)i, seed);
+                StartValues.Uniform(values.AsSpan((int)weight.Offset, (int)weight.Length), 0, limit, (uint)i, seed);
             }
         }
 
@@ -214,20 +213,6 @@ public sealed class Bridge : IDisposable
         _parameters.Dispose();
         _gradients.Dispose();
         _pass.Dispose();
-    }
-
-    private static void Fill(Span<float> values, float limit, uint weight, ulong seed)
-    {
-        for (int i = 0; i < values.Length; i += 4)
-        {
-            QuadBits words = Philox.Draw(
-                new QuadBits { X = (uint)(i / 4), Z = weight }, (uint)seed, (uint)(seed >> 32));
-            for (int j = 0; j < 4 && i + j < values.Length; j++)
-            {
-                // 24 bits: the middles of 2^24 equal parts, so that both signs are alike.
-                values[i + j] = ((((words.Lane(j) >> 8) * 2f) + 1f) * (1f / (1 << 24)) - 1f) * limit;
-            }
-        }
     }
 
     private ArrayView<float> Part(ArrayView<float> all, string name)
