@@ -62,7 +62,17 @@ public sealed class Bridge : IDisposable
     }
 
     /// <summary>With a walk that the device would not choose itself, for tests.</summary>
-    internal Bridge(Accelerator accelerator, int codes, int dimension, BridgeOptions? options, TileWalk? walk)
+    /// <param name="accelerator">Where the tensors lie.</param>
+    /// <param name="codes">Codes of the codebook.</param>
+    /// <param name="dimension">Length of a code.</param>
+    /// <param name="options">The shape of the network.</param>
+    /// <param name="walk">The walk of the products.</param>
+    /// <param name="withCodes">
+    /// Whether there is room for the codes behind the parameters, and for their gradient behind the gradients: then one
+    /// launch of an optimizer steps both.
+    /// </param>
+    internal Bridge(
+        Accelerator accelerator, int codes, int dimension, BridgeOptions? options, TileWalk? walk, bool withCodes = false)
     {
         Require.NotNull(accelerator);
         ObjectDisposedException.ThrowIf(accelerator.IsDisposed, accelerator);
@@ -82,13 +92,14 @@ public sealed class Bridge : IDisposable
         Dimension = dimension;
         Options = options;
         _weights = new BridgeWeights(options, dimension);
-        _parameters = accelerator.Allocate1D<float>(_weights.Length);
-        _gradients = accelerator.Allocate1D<float>(_weights.Length);
+        long room = withCodes ? (long)codes * dimension : 0;
+        _parameters = accelerator.Allocate1D<float>(_weights.Length + room);
+        _gradients = accelerator.Allocate1D<float>(_weights.Length + room);
         _parameters.MemSetToZero();
         _gradients.MemSetToZero();
         accelerator.DefaultStream.Synchronize();
         _pass = new BridgePass(
-            accelerator, codes / options.Patch, options, _weights, _parameters.View, _gradients.View, walk);
+            accelerator, codes / options.Patch, options, _weights, Parameters, Gradients, walk);
     }
 
     /// <summary>Codes of the codebook.</summary>
@@ -107,10 +118,16 @@ public sealed class Bridge : IDisposable
     /// All parameters, F32. Each weight begins at a multiple of four; what lies between stays zero under an optimizer,
     /// since its gradient is zero.
     /// </summary>
-    public ArrayView<float> Parameters => _parameters.View;
+    public ArrayView<float> Parameters => AllParameters.SubView(0, _weights.Length);
 
     /// <summary>All gradients, F32, in the layout of <see cref="Parameters"/>; <see cref="Backward"/> writes them.</summary>
-    public ArrayView<float> Gradients => _gradients.View;
+    public ArrayView<float> Gradients => AllGradients.SubView(0, _weights.Length);
+
+    /// <summary><see cref="Parameters"/>, and the codes behind them where there is room for them.</summary>
+    internal ArrayView<float> AllParameters => _parameters.View;
+
+    /// <summary><see cref="Gradients"/>, and the gradient of the codes likewise.</summary>
+    internal ArrayView<float> AllGradients => _gradients.View;
 
     /// <summary>Bytes of the activations and scratch memory; nothing in them grows with the square of the tokens.</summary>
     public long ScratchBytes => _pass.Bytes;
@@ -153,7 +170,7 @@ public sealed class Bridge : IDisposable
             }
         }
 
-        TensorCopy.Upload(stream, values, _parameters.View);
+        TensorCopy.Upload(stream, values, Parameters);
         _isForward = false;
     }
 
@@ -231,8 +248,8 @@ public sealed class Bridge : IDisposable
         LinearChecks.Call(_accelerator, stream);
         LinearChecks.Floats(_accelerator, (long)Codes * Dimension, codes);
         LinearChecks.Floats(_accelerator, (long)Codes * Dimension, other, name);
-        Require.Apart(_parameters.View, other, nameof(Parameters), name);
-        Require.Apart(_gradients.View, other, nameof(Gradients), name);
-        Require.Apart(_gradients.View, codes, nameof(Gradients), nameof(codes));
+        Require.Apart(Parameters, other, nameof(Parameters), name);
+        Require.Apart(Gradients, other, nameof(Gradients), name);
+        Require.Apart(Gradients, codes, nameof(Gradients), nameof(codes));
     }
 }

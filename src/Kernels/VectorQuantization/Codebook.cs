@@ -32,11 +32,8 @@ namespace Kernels.VectorQuantization;
 /// book.Decode(index, output);
 /// </code></example>
 /// </remarks>
-public sealed partial class Codebook : IDisposable
+public sealed class Codebook : IDisposable
 {
-    // Numbers of a piece of rows in device memory.
-    private const int Piece = 1 << 24;
-
     private readonly Session _session;
     private readonly MemoryBuffer1D<float, Stride1D.Dense> _codes;
     private readonly MemoryBuffer1D<int, Stride1D.Dense> _counts;
@@ -45,6 +42,7 @@ public sealed partial class Codebook : IDisposable
     private readonly MemoryBuffer1D<float, Stride1D.Dense>? _clusterSum;
     private readonly RowArithmetic _arithmetic;
     private readonly GrowingBuffer<float> _wide;
+    private readonly CodebookSpans _spans;
     private CodebookPasses? _passes;
     private bool _disposed;
 
@@ -84,7 +82,7 @@ public sealed partial class Codebook : IDisposable
 
         _arithmetic = new RowArithmetic(session);
         _wide = new GrowingBuffer<float>(session);
-        _spans = new CodebookSpans(session);
+        _spans = new CodebookSpans(session, RowLength, Heads);
         StartValues.Uniform(session.Stream, _codes.View, 1f / codes, Settings.Seed);
         StartMeans();
     }
@@ -241,6 +239,66 @@ public sealed partial class Codebook : IDisposable
         }
     }
 
+    /// <summary>Finds the nearest code of every part of every row; of any number of rows, which go in pieces.</summary>
+    /// <param name="x">The rows, [rows, heads, dimension].</param>
+    /// <param name="index">Out: the codes, [rows, heads]; -1 where there is none.</param>
+    /// <exception cref="ArgumentException">A length does not fit.</exception>
+    /// <exception cref="ObjectDisposedException">This or the session is disposed.</exception>
+    public void Encode(ReadOnlySpan<float> x, Span<int> index)
+    {
+        ThrowIfDisposed();
+        _spans.Encode(x, index, (rows, places) => Encode(rows, places));
+    }
+
+    /// <summary>The code of every index, bit for bit.</summary>
+    /// <param name="index">The codes, [rows, heads]; -1, or any that is not of a code: zeros.</param>
+    /// <param name="output">Out: the rows, [rows, heads, dimension].</param>
+    /// <exception cref="ArgumentException">A length does not fit.</exception>
+    /// <exception cref="ObjectDisposedException">This or the session is disposed.</exception>
+    public void Decode(ReadOnlySpan<int> index, Span<float> output)
+    {
+        ThrowIfDisposed();
+        _spans.Decode(index, output, Decode);
+    }
+
+    /// <summary>The forward pass of a training step. Rows and indices stay on the device for what follows.</summary>
+    /// <param name="x">The rows, [rows, heads, dimension].</param>
+    /// <param name="output">Out: their codes, [rows, heads, dimension].</param>
+    /// <param name="index">Out: the indices, [rows, heads].</param>
+    /// <returns>The losses.</returns>
+    /// <exception cref="ArgumentException">A length does not fit.</exception>
+    /// <exception cref="ObjectDisposedException">This or the session is disposed.</exception>
+    public CodebookLoss Forward(ReadOnlySpan<float> x, Span<float> output, Span<int> index)
+    {
+        ThrowIfDisposed();
+        Span<float> losses = [0, 0];
+        _spans.Forward(x, output, index, losses, Forward);
+        return new CodebookLoss(losses[0], losses[1]);
+    }
+
+    /// <summary>The backward pass of the last <c>Forward</c> of spans: the gradient to its rows, and to the codes.</summary>
+    /// <param name="grad">The gradient to the output, [rows, heads, dimension]; empty: zeros.</param>
+    /// <param name="gradX">Out: the gradient to the rows, [rows, heads, dimension].</param>
+    /// <exception cref="ArgumentException">A length does not fit.</exception>
+    /// <exception cref="InvalidOperationException">There was no such pass, or another call of spans came between.</exception>
+    /// <exception cref="ObjectDisposedException">This or the session is disposed.</exception>
+    public void Backward(ReadOnlySpan<float> grad, Span<float> gradX)
+    {
+        ThrowIfDisposed();
+        _spans.Backward(grad, gradX, Backward);
+    }
+
+    /// <summary>Updates the moving means from the last <c>Forward</c> of spans, and the codes from them.</summary>
+    /// <exception cref="InvalidOperationException">
+    /// There was no such pass, another call of spans came between, or the codes do not learn by moving means.
+    /// </exception>
+    /// <exception cref="ObjectDisposedException">This or the session is disposed.</exception>
+    public void Update()
+    {
+        ThrowIfDisposed();
+        _spans.Update(Update);
+    }
+
     /// <summary>The codes and their gradient, to be stepped by an <see cref="Optimizer"/>.</summary>
     /// <param name="name">The name among the optimizer's parameters.</param>
     /// <exception cref="ArgumentException">The name is empty.</exception>
@@ -338,7 +396,17 @@ public sealed partial class Codebook : IDisposable
         _spans.Dispose();
     }
 
-    internal void ThrowIfDisposed()
+    /// <summary>A codebook with codes that lie on the device, copied.</summary>
+    internal static Codebook From(
+        Session session, ArrayView<float> codes, int count, int dimension, CodebookSettings settings)
+    {
+        var book = new Codebook(session, count, dimension, settings);
+        book._arithmetic.Copy(codes, book.View);
+        book.StartMeans();
+        return book;
+    }
+
+    private void ThrowIfDisposed()
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
         _session.ThrowIfDisposed();

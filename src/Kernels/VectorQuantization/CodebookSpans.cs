@@ -5,196 +5,136 @@ using Kernels.Validation;
 
 namespace Kernels.VectorQuantization;
 
-/// <summary>Where batches that come as spans lie on the device; the last of a forward pass stays for what follows it.</summary>
-internal sealed class CodebookSpans(Session session) : IDisposable
+/// <summary>
+/// Carries batches that come as spans to the calls over views, and back. The rows and indices of a forward pass stay on
+/// the device for what follows it.
+/// </summary>
+/// <param name="session">Where the codebook lives.</param>
+/// <param name="rowLength">Numbers of a row.</param>
+/// <param name="indexLength">Indices of a row.</param>
+internal sealed class CodebookSpans(Session session, int rowLength, int indexLength) : IDisposable
 {
+    // Numbers of a piece of rows in device memory.
+    private const int Piece = 1 << 24;
+
     private readonly GrowingBuffer<float> _x = new(session);
     private readonly GrowingBuffer<float> _output = new(session);
-    private readonly GrowingBuffer<float> _numbers = new(session);
+    private readonly GrowingBuffer<float> _losses = new(session);
     private readonly GrowingBuffer<int> _index = new(session);
     private TensorView _lastX;
     private ArrayView<int> _lastIndex;
     private bool _isForward;
 
-    /// <summary>Copies rows to the device; what was there of a forward pass is gone.</summary>
-    internal TensorView Rows(ReadOnlySpan<float> x)
+    internal delegate void ForwardCall(TensorView x, TensorView output, ArrayView<int> index, ArrayView<float> losses);
+
+    internal delegate void BackwardCall(TensorView x, ArrayView<int> index, TensorView grad, TensorView gradX);
+
+    private int MostRows => Math.Max(1, Piece / Math.Max(rowLength, indexLength));
+
+    internal void Encode(ReadOnlySpan<float> x, Span<int> index, Action<TensorView, ArrayView<int>> encode)
     {
+        int rows = Rows(x.Length, rowLength, nameof(x));
+        Require.Length((long)rows * indexLength, index.Length, nameof(index));
         _isForward = false;
-        TensorView rows = _x.First(x.Length);
-        TensorCopy.Upload(session.Stream, x, rows);
-        return rows;
-    }
-
-    /// <summary>Copies a tensor of the rows' length to the device, to be overwritten there.</summary>
-    internal TensorView Output(ReadOnlySpan<float> values)
-    {
-        TensorView output = _output.First(values.Length);
-        TensorCopy.Upload(session.Stream, values, output);
-        return output;
-    }
-
-    internal TensorView Output(long length) => _output.First(length);
-
-    internal ArrayView<float> Numbers(long length) => _numbers.First(length);
-
-    internal ArrayView<int> Index(long length)
-    {
-        _isForward = false;
-        return _index.First(length);
-    }
-
-    internal ArrayView<int> Index(ReadOnlySpan<int> values)
-    {
-        ArrayView<int> index = Index(values.Length);
-        if (!values.IsEmpty)
+        for (int first = 0; first < rows; first += MostRows)
         {
-            index.CopyFromCPU<int, ArrayView<int>>(session.Stream, values);
-        }
-
-        return index;
-    }
-
-    internal void Read(ArrayView<int> view, Span<int> values)
-    {
-        if (!values.IsEmpty)
-        {
-            view.CopyToCPU(session.Stream, values);
+            int count = Math.Min(MostRows, rows - first);
+            TensorView piece = Upload(_x, x.Slice(first * rowLength, count * rowLength));
+            ArrayView<int> places = _index.First((long)count * indexLength);
+            encode(piece, places);
+            places.CopyToCPU(session.Stream, index.Slice(first * indexLength, count * indexLength));
         }
     }
 
-    internal void Read(TensorView view, Span<float> values) => TensorCopy.Download(session.Stream, view, values);
-
-    /// <summary>The rows and indices on the device are those of a forward pass.</summary>
-    internal void Keep(TensorView x, ArrayView<int> index)
+    internal void Decode(ReadOnlySpan<int> index, Span<float> output, Action<ArrayView<int>, TensorView> decode)
     {
-        _lastX = x;
-        _lastIndex = index;
+        int rows = Rows(index.Length, indexLength, nameof(index));
+        Require.Length((long)rows * rowLength, output.Length, nameof(output));
+        _isForward = false;
+        for (int first = 0; first < rows; first += MostRows)
+        {
+            int count = Math.Min(MostRows, rows - first);
+            ArrayView<int> places = _index.First((long)count * indexLength);
+            places.CopyFromCPU<int, ArrayView<int>>(
+                session.Stream, index.Slice(first * indexLength, count * indexLength));
+            TensorView piece = _output.First((long)count * rowLength);
+            decode(places, piece);
+            TensorCopy.Download(session.Stream, piece, output.Slice(first * rowLength, count * rowLength));
+        }
+    }
+
+    /// <param name="x">The rows.</param>
+    /// <param name="output">The output, written.</param>
+    /// <param name="index">The indices, written.</param>
+    /// <param name="losses">The losses, written; as many as the call gives.</param>
+    /// <param name="forward">The call over views.</param>
+    internal void Forward(
+        ReadOnlySpan<float> x, Span<float> output, Span<int> index, Span<float> losses, ForwardCall forward)
+    {
+        int rows = Rows(x.Length, rowLength, nameof(x));
+        Require.Length(x.Length, output.Length, nameof(output));
+        Require.Length((long)rows * indexLength, index.Length, nameof(index));
+        _isForward = false;
+        _lastX = Upload(_x, x);
+        _lastIndex = _index.First(index.Length);
+        TensorView result = _output.First(output.Length);
+        TensorView numbers = _losses.First(losses.Length);
+        forward(_lastX, result, _lastIndex, numbers.As<float>());
+        TensorCopy.Download(session.Stream, result, output);
+        TensorCopy.Download(session.Stream, numbers, losses);
+        if (!index.IsEmpty)
+        {
+            _lastIndex.CopyToCPU(session.Stream, index);
+        }
+
         _isForward = true;
     }
 
-    /// <exception cref="InvalidOperationException">There is none.</exception>
-    internal (TensorView X, ArrayView<int> Index) Last() => _isForward
-        ? (_lastX, _lastIndex)
-        : throw new InvalidOperationException("There must be a Forward of spans before, and no Encode or Decode between.");
+    internal void Backward(ReadOnlySpan<float> grad, Span<float> gradX, BackwardCall backward)
+    {
+        RequireForward();
+        if (!grad.IsEmpty)
+        {
+            Require.Length(_lastX.Length, grad.Length, nameof(grad));
+        }
+
+        Require.Length(_lastX.Length, gradX.Length, nameof(gradX));
+        TensorView gradient = grad.IsEmpty ? _output.First(gradX.Length) : Upload(_output, grad);
+        backward(_lastX, _lastIndex, grad.IsEmpty ? default : gradient, gradient);
+        TensorCopy.Download(session.Stream, gradient, gradX);
+    }
+
+    internal void Update(Action<TensorView, ArrayView<int>> update)
+    {
+        RequireForward();
+        update(_lastX, _lastIndex);
+    }
 
     public void Dispose()
     {
         _x.Dispose();
         _output.Dispose();
-        _numbers.Dispose();
+        _losses.Dispose();
         _index.Dispose();
     }
 
-    /// <summary>Rows in a span.</summary>
-    internal static int Count(int length, int rowLength, string name) => length % rowLength == 0
-        ? length / rowLength
-        : throw new ArgumentException($"The length must be a multiple of the row's, {rowLength}, and is {length}.", name);
-}
+    private static int Rows(int length, int ofRow, string name) => length % ofRow == 0
+        ? length / ofRow
+        : throw new ArgumentException($"The length must be a multiple of {ofRow}, that of a row, and is {length}.", name);
 
-/// <content>Over spans.</content>
-public sealed partial class Codebook
-{
-    private readonly CodebookSpans _spans;
-
-    /// <summary>Finds the nearest code of every part of every row. Of any number of rows; they go in pieces.</summary>
-    /// <param name="x">The rows, [rows, heads, dimension].</param>
-    /// <param name="index">Out: the codes, [rows, heads]; -1 where there is none.</param>
-    /// <exception cref="ArgumentException">A length does not fit.</exception>
-    /// <exception cref="ObjectDisposedException">This or the session is disposed.</exception>
-    public void Encode(ReadOnlySpan<float> x, Span<int> index)
+    private void RequireForward()
     {
-        ThrowIfDisposed();
-        int rows = CodebookSpans.Count(x.Length, RowLength, nameof(x));
-        Require.Length((long)rows * Heads, index.Length, nameof(index));
-        int most = Math.Max(1, Piece / RowLength);
-        for (int first = 0; first < rows; first += most)
+        if (!_isForward)
         {
-            int count = Math.Min(most, rows - first);
-            TensorView piece = _spans.Rows(x.Slice(first * RowLength, count * RowLength));
-            ArrayView<int> places = _spans.Index(count * Heads);
-            Encode(piece, places);
-            _spans.Read(places, index.Slice(first * Heads, count * Heads));
+            throw new InvalidOperationException(
+                "There must be a Forward of spans before, and no Encode or Decode of spans between.");
         }
     }
 
-    /// <summary>The code of every index, bit for bit.</summary>
-    /// <param name="index">The codes, [rows, heads]; -1, or any that is not of a code: zeros.</param>
-    /// <param name="output">Out: the rows, [rows, heads, dimension].</param>
-    /// <exception cref="ArgumentException">A length does not fit.</exception>
-    /// <exception cref="ObjectDisposedException">This or the session is disposed.</exception>
-    public void Decode(ReadOnlySpan<int> index, Span<float> output)
+    private TensorView Upload(GrowingBuffer<float> buffer, ReadOnlySpan<float> values)
     {
-        ThrowIfDisposed();
-        int rows = CodebookSpans.Count(index.Length, Heads, nameof(index));
-        Require.Length((long)rows * RowLength, output.Length, nameof(output));
-        int most = Math.Max(1, Piece / RowLength);
-        for (int first = 0; first < rows; first += most)
-        {
-            int count = Math.Min(most, rows - first);
-            ArrayView<int> places = _spans.Index(index.Slice(first * Heads, count * Heads));
-            TensorView piece = _spans.Output((long)count * RowLength);
-            Decode(places, piece);
-            _spans.Read(piece, output.Slice(first * RowLength, count * RowLength));
-        }
-    }
-
-    /// <summary>The forward pass of a training step. Rows and indices stay on the device for what follows.</summary>
-    /// <param name="x">The rows, [rows, heads, dimension].</param>
-    /// <param name="output">Out: their codes, [rows, heads, dimension].</param>
-    /// <param name="index">Out: the indices, [rows, heads].</param>
-    /// <returns>The losses.</returns>
-    /// <exception cref="ArgumentException">A length does not fit.</exception>
-    /// <exception cref="ObjectDisposedException">This or the session is disposed.</exception>
-    public CodebookLoss Forward(ReadOnlySpan<float> x, Span<float> output, Span<int> index)
-    {
-        ThrowIfDisposed();
-        int rows = CodebookSpans.Count(x.Length, RowLength, nameof(x));
-        Require.Length(x.Length, output.Length, nameof(output));
-        Require.Length((long)rows * Heads, index.Length, nameof(index));
-        TensorView batch = _spans.Rows(x);
-        TensorView codes = _spans.Output(x.Length);
-        ArrayView<int> places = _spans.Index(index.Length);
-        ArrayView<float> loss = _spans.Numbers(2);
-        Forward(batch, codes, places, loss);
-        _spans.Read(codes, output);
-        _spans.Read(places, index);
-        Span<float> losses = [0, 0];
-        _spans.Read(loss, losses);
-        _spans.Keep(batch, places);
-        return new CodebookLoss(losses[0], losses[1]);
-    }
-
-    /// <summary>The backward pass of the last <c>Forward</c> of spans: the gradient to its rows, and to the codes.</summary>
-    /// <param name="grad">The gradient to the output, [rows, heads, dimension]; empty: zeros.</param>
-    /// <param name="gradX">Out: the gradient to the rows, [rows, heads, dimension].</param>
-    /// <exception cref="ArgumentException">A length does not fit.</exception>
-    /// <exception cref="InvalidOperationException">There was no such pass, or another call of spans came between.</exception>
-    /// <exception cref="ObjectDisposedException">This or the session is disposed.</exception>
-    public void Backward(ReadOnlySpan<float> grad, Span<float> gradX)
-    {
-        ThrowIfDisposed();
-        (TensorView x, ArrayView<int> index) = _spans.Last();
-        if (!grad.IsEmpty)
-        {
-            Require.Length(x.Length, grad.Length, nameof(grad));
-        }
-
-        Require.Length(x.Length, gradX.Length, nameof(gradX));
-        TensorView gradient = grad.IsEmpty ? _spans.Output(gradX.Length) : _spans.Output(grad);
-        Backward(x, index, grad.IsEmpty ? default : gradient, gradient);
-        _spans.Read(gradient, gradX);
-    }
-
-    /// <summary>Updates the moving means from the last <c>Forward</c> of spans, and the codes from them.</summary>
-    /// <exception cref="InvalidOperationException">
-    /// There was no such pass, another call of spans came between, or the codes do not learn by moving means.
-    /// </exception>
-    /// <exception cref="ObjectDisposedException">This or the session is disposed.</exception>
-    public void Update()
-    {
-        ThrowIfDisposed();
-        _ = ClusterSize;
-        (TensorView x, ArrayView<int> index) = _spans.Last();
-        Update(x, index);
+        TensorView view = buffer.First(values.Length);
+        TensorCopy.Upload(session.Stream, values, view);
+        return view;
     }
 }

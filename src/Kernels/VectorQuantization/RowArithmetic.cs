@@ -32,7 +32,7 @@ internal sealed class RowArithmetic(Session session)
     internal TensorView Widen(TensorView x, GrowingBuffer<float> into)
     {
         TensorView wide = into.First(x.Length);
-        if (x.Storage == Storage.F32)
+        if (x.Storage == Storage.F32 || x.Length == 0)
         {
             Copy(x, wide);
         }
