@@ -236,7 +236,7 @@ internal struct SegmentParts<TKeys>
 {
     public TKeys Keys;
 
-    /// <summary>[parts, segments]: rows of a segment in a part, and then where its next row goes.</summary>
+    /// <summary>[parts, segments]: rows of a segment in a part, and then where the next of them ends, last first.</summary>
     public ArrayView<int> Places;
 
     /// <summary>[chunks]: rows of the segments of a chunk.</summary>
@@ -335,9 +335,9 @@ internal struct SegmentPlaceWork<TKeys> : IItemWork
             for (int part = 0; part < Parts.Parts; part++)
             {
                 long at = Parts.PlacesOf(part) + segment;
-                int count = Parts.Places[at];
+                // What is stored depends on what is loaded: ILGPU moves loads down to their use, even over a store.
+                place += Parts.Places[at];
                 Parts.Places[at] = place;
-                place += count;
             }
         }
 
@@ -348,7 +348,7 @@ internal struct SegmentPlaceWork<TKeys> : IItemWork
     }
 }
 
-/// <summary>Puts the entries into their places, one part per item.</summary>
+/// <summary>Puts the entries into their places, the last first, one part per item.</summary>
 internal struct SegmentScatterWork<TKeys> : IItemWork
     where TKeys : struct, ISegmentKeys
 {
@@ -359,14 +359,14 @@ internal struct SegmentScatterWork<TKeys> : IItemWork
     public readonly void Item(long i, Quad uniform)
     {
         long first = Parts.PlacesOf(i);
-        int end = Parts.EntryOf(i + 1);
-        for (int entry = Parts.EntryOf(i); entry < end; entry++)
+        int begin = Parts.EntryOf(i);
+        for (int entry = Parts.EntryOf(i + 1) - 1; entry >= begin; entry--)
         {
             int key = Parts.Keys.Key(entry);
             if (key < Parts.Segments)
             {
-                int place = Parts.Places[first + key];
-                Parts.Places[first + key] = place + 1;
+                int place = Parts.Places[first + key] - 1;
+                Parts.Places[first + key] = place;
                 Parts.Order[place] = entry;
             }
         }

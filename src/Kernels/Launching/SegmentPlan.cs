@@ -43,7 +43,7 @@ internal readonly record struct SegmentPlan(int Parts, int Chunks, int Tiles, in
         int chunks = Math.Min(4 * facts.Cores, 1 + segments / LeastChunk);
         int tiles = (int)(((long)entries + SegmentSort.Tile - 1) / SegmentSort.Tile);
         int passes = 1;
-        while (segments >> (passes * SegmentSort.DigitBits) > 0)
+        while ((long)segments >> (passes * SegmentSort.DigitBits) > 0)
         {
             passes++;
         }

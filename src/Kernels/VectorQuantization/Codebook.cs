@@ -44,6 +44,7 @@ public sealed class Codebook : IDisposable
     private readonly GrowingBuffer<float> _wide;
     private readonly CodebookSpans _spans;
     private CodebookPasses? _passes;
+    private int _updates; // for the random numbers of restarts
     private bool _disposed;
 
     /// <summary>Allocates a codebook whose codes are uniform in (-1 / codes, 1 / codes), as published with VQ-GAN.</summary>
@@ -185,8 +186,8 @@ public sealed class Codebook : IDisposable
     }
 
     /// <summary>
-    /// Enqueues the backward pass: the gradient to the rows, straight through the search and with that of the commitment
-    /// loss; and the <see cref="Gradient"/> of the codes, where they learn by it.
+    /// Enqueues the backward pass: the gradient to the rows, straight through the search (or as
+    /// <see cref="CodebookSettings.Rotation"/> says) and with that of the commitment loss; and the <see cref="Gradient"/> of the codes, where they learn by it.
     /// </summary>
     /// <param name="x">The rows of the forward pass, [rows, heads, dimension].</param>
     /// <param name="index">Their codes, [rows, heads].</param>
@@ -212,6 +213,12 @@ public sealed class Codebook : IDisposable
         CodebookPasses passes = Passes(Math.Max(rows, 1));
         if (!gradX.IsEmpty)
         {
+            if (passes.Rotate is not null && !grad.IsEmpty)
+            {
+                passes.Rotate.Backward(_session.Stream, x, View, index, rows, grad, gradX);
+                grad = gradX;
+            }
+
             passes.Quantize.Apply(
                 _session.Stream, x, View, index, rows, gradX: gradX, grad: grad, beta: Settings.Commitment);
         }
@@ -223,7 +230,10 @@ public sealed class Codebook : IDisposable
         }
     }
 
-    /// <summary>Enqueues an update of the moving means, and of the codes from them.</summary>
+    /// <summary>
+    /// Enqueues an update of the moving means, and of the codes from them; then dead codes start again, where
+    /// <see cref="CodebookSettings.Restart"/> says so.
+    /// </summary>
     /// <param name="x">The rows of the forward pass, [rows, heads, dimension].</param>
     /// <param name="index">Their codes, [rows, heads].</param>
     /// <exception cref="ArgumentException">A length or accelerator does not fit.</exception>
@@ -235,7 +245,10 @@ public sealed class Codebook : IDisposable
         ArrayView<float> sizes = ClusterSize;
         if (rows > 0)
         {
-            Passes(rows).Means!.Update(_session.Stream, x, index, View, sizes, ClusterSum, rows);
+            CodebookPasses passes = Passes(rows);
+            passes.Means!.Update(_session.Stream, x, index, View, sizes, ClusterSum, rows);
+            passes.Restart?.Run(_session.Stream, x, View, sizes, ClusterSum, rows, _updates, index);
+            _updates = (_updates + 1) & int.MaxValue;
         }
     }
 
@@ -316,6 +329,46 @@ public sealed class Codebook : IDisposable
         int[] counts = new int[Codes];
         Counts.SubView((long)head * Codes, Codes).CopyToCPU(_session.Stream, counts);
         return CodebookUsage.Of(counts);
+    }
+
+    /// <summary>Gives the codebook the centres of rows by k-means (L2, whatever the metric); moving means start anew from them.</summary>
+    /// <param name="x">The rows, [rows, heads, dimension]; F32, F16 or BF16. Of none the codes stay.</param>
+    /// <param name="options">Steps and seed.</param>
+    /// <remarks>Allocates for the rows, and waits.</remarks>
+    /// <exception cref="ArgumentNullException"><paramref name="options"/> is null.</exception>
+    /// <exception cref="ArgumentException">The length or accelerator does not fit.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">An option is out of range.</exception>
+    /// <exception cref="ObjectDisposedException">This, the session or a buffer is disposed.</exception>
+    public void Fit(TensorView x, KMeansOptions options)
+    {
+        ThrowIfDisposed();
+        Require.NotNull(options);
+        if (x.Length % RowLength != 0)
+        {
+            throw new ArgumentException(
+                $"The length must be a multiple of {RowLength}, that of a row, and is {x.Length}.", nameof(x));
+        }
+
+        Require.InRange(x.Length / Dimension, 0, LinearChecks.MaxSize + 1.0, nameof(x));
+        int rows = (int)(x.Length / Dimension / Settings.Books);
+        using var means = new KMeans(
+            _session.Accelerator, Math.Max(rows, 1), Codes, Dimension, options, Settings.Books);
+        means.Fit(_session.Stream, x, View, rows);
+        _session.Stream.Synchronize();
+        StartMeans();
+    }
+
+    /// <summary>Gives the codebook the centres of rows by k-means (L2, whatever the metric); moving means start anew from them.</summary>
+    /// <param name="x">The rows, [rows, heads, dimension]. Of none the codes stay.</param>
+    /// <param name="options">Steps and seed.</param>
+    /// <exception cref="ArgumentNullException"><paramref name="options"/> is null.</exception>
+    /// <exception cref="ArgumentException">The length does not fit.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">An option is out of range.</exception>
+    /// <exception cref="ObjectDisposedException">This or the session is disposed.</exception>
+    public void Fit(ReadOnlySpan<float> x, KMeansOptions options)
+    {
+        ThrowIfDisposed();
+        _spans.Fit(x, rows => Fit(rows, options));
     }
 
     /// <summary>Gives the codebook other codes; moving means start anew from them.</summary>

@@ -25,6 +25,7 @@ internal sealed class CodebookPasses : IDisposable
         Nearest = new NearestCode(
             accelerator, maxRows, codes, dimension, settings.Metric, heads, certified: settings.Certified);
         Quantize = new Quantize(accelerator, maxRows, codes, dimension, heads);
+        Rotate = settings.Rotation ? new Rotate(accelerator, maxRows, codes, dimension, heads) : null;
         switch (settings.Learning)
         {
             case CodebookLearning.Gradient:
@@ -34,6 +35,9 @@ internal sealed class CodebookPasses : IDisposable
                 break;
             case CodebookLearning.MovingMeans:
                 Means = new Ema(accelerator, maxRows, codes, dimension, settings.MovingMeans, heads);
+                Restart = settings.Restart is { } restart
+                    ? new Restart(accelerator, maxRows, codes, dimension, restart, heads)
+                    : null;
                 break;
         }
     }
@@ -44,8 +48,14 @@ internal sealed class CodebookPasses : IDisposable
 
     internal Quantize Quantize { get; }
 
+    /// <summary>The gradient to the rows, where it turns.</summary>
+    internal Rotate? Rotate { get; }
+
     /// <summary>The moving means, where the codes learn so.</summary>
     internal Ema? Means { get; }
+
+    /// <summary>What dead codes do, where they are not left dead.</summary>
+    internal Restart? Restart { get; }
 
     /// <summary>Enqueues the gradient of the codebook loss to the codes: (2 / (m d)) sum (e - z) over the rows of each.</summary>
     /// <remarks>
@@ -66,6 +76,7 @@ internal sealed class CodebookPasses : IDisposable
         Nearest.Dispose();
         Quantize.Dispose();
         Means?.Dispose();
+        Restart?.Dispose();
         _sums?.Dispose();
         _counts?.Dispose();
         _directions?.Dispose();

@@ -35,8 +35,20 @@ public sealed record CodebookSettings
     /// <summary>Decay and smoothing of <see cref="CodebookLearning.MovingMeans"/>.</summary>
     public EmaOptions MovingMeans { get; init; } = new();
 
+    /// <summary>
+    /// When codes that few rows choose start again from rows of the batch, under <see cref="CodebookLearning.MovingMeans"/>;
+    /// null: never.
+    /// </summary>
+    public RestartOptions? Restart { get; init; }
+
     /// <summary>The weight beta of the commitment loss, not negative.</summary>
     public double Commitment { get; init; } = 0.25;
+
+    /// <summary>
+    /// Whether the gradient to the rows turns and scales as a row does on its way to its code, see <see cref="Rotate"/>;
+    /// else it goes straight through.
+    /// </summary>
+    public bool Rotation { get; init; }
 
     /// <summary>Whether the index is proven to be that of the nearest code, see <see cref="NearestCode"/>.</summary>
     public bool Certified { get; init; }
@@ -55,5 +67,14 @@ public sealed record CodebookSettings
         Require.InRange(Commitment, 0, float.MaxValue, $"{name}.{nameof(Commitment)}");
         Require.NotNull(MovingMeans, $"{name}.{nameof(MovingMeans)}");
         MovingMeans.Validate(name);
+        if (Restart is not null && Learning != CodebookLearning.MovingMeans)
+        {
+            throw new ArgumentException(
+                $"Codes restart by their moving counts: {nameof(Learning)} must be {CodebookLearning.MovingMeans}, and is "
+                + $"{Learning}.",
+                name);
+        }
+
+        Restart?.Validate(name);
     }
 }

@@ -110,6 +110,13 @@ internal sealed class CodebookSpans(Session session, int rowLength, int indexLen
         update(_lastX, _lastIndex);
     }
 
+    internal void Fit(ReadOnlySpan<float> x, Action<TensorView> fit)
+    {
+        _ = Rows(x.Length, rowLength, nameof(x));
+        _isForward = false;
+        fit(Upload(_x, x));
+    }
+
     public void Dispose()
     {
         _x.Dispose();

@@ -56,6 +56,7 @@ public sealed class ResidualCodebook : IDisposable
     /// <param name="dimension">Length of a code, 1 to 2^20.</param>
     /// <param name="settings">Of every stage; null takes L2, one head, and no learning.</param>
     /// <exception cref="ArgumentNullException"><paramref name="session"/> is null.</exception>
+    /// <exception cref="ArgumentException">The settings ask for rotation, or for restarts without moving means.</exception>
     /// <exception cref="ArgumentOutOfRangeException">A size or a setting is out of range.</exception>
     /// <exception cref="ObjectDisposedException">The session is disposed.</exception>
     public ResidualCodebook(Session session, int stages, int codes, int dimension, CodebookSettings? settings = null)
@@ -65,6 +66,13 @@ public sealed class ResidualCodebook : IDisposable
         Require.InRange(stages, 1, 1025);
         Settings = settings ?? new CodebookSettings();
         Settings.Validate(nameof(settings));
+        if (Settings.Rotation)
+        {
+            throw new ArgumentException(
+                "The gradient goes straight through the sum of the stages: there is no rotation of all of them.",
+                nameof(settings));
+        }
+
         CodebookChecks.Shape(session.Accelerator, 1, codes, dimension, Settings.Books);
         _session = session;
         Codes = codes;
@@ -72,7 +80,7 @@ public sealed class ResidualCodebook : IDisposable
         _stages = new Codebook[stages];
         for (int s = 0; s < stages; s++)
         {
-            _stages[s] = new Codebook(session, codes, dimension, Settings with { Seed = Settings.Seed + (ulong)s });
+            _stages[s] = new Codebook(session, codes, dimension, OfStage(Settings, s));
         }
 
         _arithmetic = new RowArithmetic(session);
@@ -314,6 +322,51 @@ public sealed class ResidualCodebook : IDisposable
         _spans.Update(Update);
     }
 
+    /// <summary>Gives every stage the centres, by k-means, of what the ones before leave of rows.</summary>
+    /// <param name="x">The rows, [rows, heads, dimension]; F32, F16 or BF16. Of none the codes stay.</param>
+    /// <param name="options">Steps and seed.</param>
+    /// <remarks>Allocates for the rows, and waits.</remarks>
+    /// <exception cref="ArgumentNullException"><paramref name="options"/> is null.</exception>
+    /// <exception cref="ArgumentException">The length or accelerator does not fit.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">An option is out of range.</exception>
+    /// <exception cref="ObjectDisposedException">This, the session or a buffer is disposed.</exception>
+    public void Fit(TensorView x, KMeansOptions options)
+    {
+        ThrowIfDisposed();
+        Require.NotNull(options);
+        if (x.Length % RowLength != 0)
+        {
+            throw new ArgumentException(
+                $"The length must be a multiple of {RowLength}, that of a row, and is {x.Length}.", nameof(x));
+        }
+
+        Require.InRange(x.Length / Dimension, 0, LinearChecks.MaxSize + 1.0, nameof(x));
+        Require.Tensor(_session.Accelerator, x.Length, x);
+        TensorView rest = _arithmetic.Widen(x, _rest);
+        TensorView chosen = _chosen.First(x.Length);
+        ArrayView<int> own = _places.First(x.Length / Dimension);
+        foreach (Codebook stage in _stages)
+        {
+            stage.Fit(rest, options);
+            stage.Encode(rest, own);
+            stage.Decode(own, chosen);
+            _arithmetic.Subtract(rest, chosen);
+        }
+    }
+
+    /// <summary>Gives every stage the centres, by k-means, of what the ones before leave of rows.</summary>
+    /// <param name="x">The rows, [rows, heads, dimension]. Of none the codes stay.</param>
+    /// <param name="options">Steps and seed.</param>
+    /// <exception cref="ArgumentNullException"><paramref name="options"/> is null.</exception>
+    /// <exception cref="ArgumentException">The length does not fit.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">An option is out of range.</exception>
+    /// <exception cref="ObjectDisposedException">This or the session is disposed.</exception>
+    public void Fit(ReadOnlySpan<float> x, KMeansOptions options)
+    {
+        ThrowIfDisposed();
+        _spans.Fit(x, rows => Fit(rows, options));
+    }
+
     /// <summary>The codes of each stage and their gradients, to be stepped by an <see cref="Optimizer"/>.</summary>
     /// <returns>A parameter for each stage, named as the tensors of the file.</returns>
     /// <exception cref="InvalidOperationException">The codes do not learn by gradient.</exception>
@@ -360,6 +413,12 @@ public sealed class ResidualCodebook : IDisposable
         _places.Dispose();
         _spans.Dispose();
     }
+
+    private static CodebookSettings OfStage(CodebookSettings settings, int stage) => settings with
+    {
+        Seed = settings.Seed + (ulong)stage,
+        Restart = settings.Restart is { } restart ? restart with { Seed = restart.Seed + (ulong)stage } : null,
+    };
 
     private static string Prefix(int stage) => string.Create(CultureInfo.InvariantCulture, $"layers.{stage}.");
 

@@ -71,7 +71,7 @@ public sealed class VqBridge : IDisposable
         }
 
         _session = session;
-        Settings = settings with { Learning = CodebookLearning.Gradient };
+        Settings = settings with { Learning = CodebookLearning.Gradient, Restart = null };
         _bridge = new Bridge(session.Accelerator, codes, dimension, options, walk: null, withCodes: true);
         _projected = new Codebook(session, codes, dimension, Settings);
         StartValues.Uniform(session.Stream, View, 1f / codes, settings.Seed);

@@ -109,17 +109,30 @@ public sealed partial class CompletenessTests
         Nearest("SquaredL2"),
         Nearest("NegativeDot"),
         Nearest("OneMinusCosine"),
+        new(
+            "TopList*", typeof(NearestReference), typeof(NearestTopProperties), "VectorQuantization/NearestBenchmarks.Top10"),
         Certified("CodeLimitWork"),
         Certified("CertifyOpenWork"),
         Quantize("vq/quantize"),
         Quantize("Quantize*"),
+
+        Learn("vq/segmentsort", typeof(SegmentSumReference), typeof(SegmentSumProperties), "SegmentSum"),
+        Learn("Segment*", typeof(SegmentSumReference), typeof(SegmentSumProperties), "SegmentSum"),
+        Learn("Ema*", typeof(EmaReference), typeof(EmaProperties), "EmaUpdate"),
+        Learn("Restart*", typeof(RestartReference), typeof(RestartProperties), "RestartDead"),
+        Learn("Usage*", typeof(UsageReference), typeof(UsageProperties), "UsageAndPerplexity"),
+        Learn("KMeans*", typeof(KMeansReference), typeof(KMeansProperties), "KMeansStep"),
+        new("vq/rotate", typeof(RotateReference), typeof(RotateProperties), "VectorQuantization/RotateBenchmarks.Backward"),
+        new(
+            "vq/softmaxcodes", typeof(SoftmaxCodesReference), typeof(SoftmaxCodesProperties),
+            "VectorQuantization/SoftmaxCodesBenchmarks.Backward"),
     ];
 
     // What walks and kernels take as their mathematics; storages and accesses move bits and are in StorageTests.
     private static readonly Type[] s_mathematics =
     [
         typeof(IUpdateRule), typeof(IExtras), typeof(IItemWork), typeof(IBlockWork), typeof(ISquareSource),
-        typeof(IActivation), typeof(ICodeMetric), typeof(IPiecePass), typeof(IPieceUpdate), typeof(ISecondMoments),
+        typeof(IActivation), typeof(ICodeMetric), typeof(ISegmentEnd), typeof(IPiecePass), typeof(IPieceUpdate), typeof(ISecondMoments),
     ];
 
     private static readonly string[] s_names =
@@ -164,6 +177,9 @@ public sealed partial class CompletenessTests
 
     private static Algorithm Nearest(string name) => new(
         name, typeof(NearestReference), typeof(NearestProperties), "VectorQuantization/NearestBenchmarks.Nearest");
+
+    private static Algorithm Learn(string name, Type oracle, Type properties, string benchmark) => new(
+        name, oracle, properties, $"VectorQuantization/LearnBenchmarks.{benchmark}");
 
     private static Algorithm Quantize(string name) => new(
         name, typeof(QuantizeReference), typeof(QuantizeProperties), "VectorQuantization/QuantizeBenchmarks.Quantizing");

@@ -64,7 +64,7 @@ public sealed class EmaProperties
             Storage.F16 => Array.ConvertAll(wanted[0], code => NarrowingReference.StoredAsFloat16(code)),
             _ => Array.ConvertAll(wanted[0], code => NarrowingReference.StoredAsBFloat16(code)),
         };
-        foreach ((Accelerator accelerator, SegmentWalk? walk) in LearnCase.Places(small: n < 1000))
+        foreach ((Accelerator accelerator, SegmentWalk? walk) in LearnCase.Places())
         {
             State got = Update(accelerator, walk, state, options, shift: shape % 3);
             string what = $"{accelerator.AcceleratorType} {walk}";
