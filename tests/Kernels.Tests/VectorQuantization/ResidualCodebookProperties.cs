@@ -248,6 +248,33 @@ public sealed class ResidualCodebookProperties
     }
 
     [Fact]
+    public void Starts_from_the_centres_of_what_is_left()
+    {
+        var c = new CodebookCase(120, 8, 3, new CodebookSettings { Heads = 2 }, 65);
+        var options = new KMeansOptions { Seed = 2, Iterations = 4 };
+        using ResidualCodebook book = Create(c, 65, out _);
+        using Codebook single = c.Create();
+        book.Fit(c.X, options);
+        float[] rest = [.. c.X];
+        int[] index = new int[c.Entries * Stages];
+        book.Encode(c.X, index);
+        for (int s = 0; s < Stages; s++)
+        {
+            single.Fit(rest, options);
+            float[] codes = CodebookCase.Values(single.View);
+            Assert.Equal(codes, CodebookCase.Values(book.Stage(s).View));
+            double before = rest.Sum(r => (double)r * r);
+            Step(c, codes, OfStage(c, index, s), rest, new float[rest.Length]);
+            Assert.True(rest.Sum(r => (double)r * r) < before);
+        }
+
+        using ResidualCodebook views = Create(c, 66, out _);
+        using var x = new GuardedTensor(TestDevices.Session.Accelerator, c.X);
+        views.Fit(x.View, options);
+        Assert.Equal(CodebookCase.Saved(book.Save), CodebookCase.Saved(views.Save));
+    }
+
+    [Fact]
     public void Comes_back_from_a_file_and_refuses_another_number_of_stages()
     {
         var settings = new CodebookSettings { Learning = CodebookLearning.MovingMeans };
