@@ -1,3 +1,4 @@
+using ILGPU;
 using Kernels.DeviceCode.Storage;
 
 namespace Kernels.DeviceCode.VectorQuantization;
@@ -81,7 +82,13 @@ internal struct Eight
         };
 
     /// <summary>The sum of all: element i and i + 4, then i + 2, then both.</summary>
-    internal readonly float Sum() => V0 + V4 + (V2 + V6) + (V1 + V5 + (V3 + V7));
+    /// <param name="room">Shared memory, a place for every sum of every item.</param>
+    /// <param name="place">Where the lanes are stored: compilers make a register of what is stored side by side.</param>
+    internal readonly float Sum(ArrayView<Eight> room, int place)
+    {
+        room[place] = this;
+        return V0 + V4 + (V2 + V6) + (V1 + V5 + (V3 + V7));
+    }
 
     /// <summary>Stores eight successive elements.</summary>
     internal readonly void Store<TStorage>(TStorage view, long at)

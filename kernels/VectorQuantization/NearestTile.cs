@@ -11,7 +11,7 @@ namespace Kernels.DeviceCode.VectorQuantization;
 /// Shapes: rows [n, heads, d], codes [heads, k, d]; an item makes 8 x 8 scores and keeps the best of its 8 rows.
 /// Storage: rows and codes F32, F16, BF16; accumulation binary32.
 /// Traffic: the rows k / 64 times (from the second-level cache), the codes n / 64 times.
-/// Needs: 64 items a group, 15,616 bytes of shared memory, two barriers for 16 of depth.
+/// Needs: 64 items a group, 16,384 bytes of shared memory, two barriers for 16 of depth.
 /// Order: a score's products are added in ascending dimension to the code's term: the same for every launch.
 /// Ties: lowest index. Domain: a score that is NaN never wins; a row that is not finite or has no winner has index -1.
 /// Places in shared memory as in <see cref="MatMulTile"/>.
@@ -25,8 +25,8 @@ internal static class NearestTile
 
     private const int Columns = 8;
 
-    // Odd, so that the results of a column are in different banks.
-    private const int Pitch = Columns + 1;
+    // The 4 x 8 results that a warp writes at once are in 32 banks; so are those it reads, see below.
+    private const int Pitch = Columns + 2;
 
     private const int TilePitch = Side + 1;
 
@@ -83,7 +83,8 @@ internal static class NearestTile
         BestCode result = BestCode.None;
         for (int column = 0; column < Columns; column++)
         {
-            int at = Group.IdxX * Pitch + column;
+            // Items 16 apart would meet in a bank: one of them is a column ahead. The order does not matter.
+            int at = Group.IdxX * Pitch + (column + (Group.IdxX >> 4) & Columns - 1);
             result = result.Or(new BestCode { Score = scores[at], Second = seconds[at], Index = indices[at] });
         }
 

@@ -85,7 +85,7 @@ internal struct CodeOfRow<TCode>
 /// Storage: rows F32, F16, BF16, all the same; codes F32, F16, BF16; arithmetic binary32.
 /// Traffic: x, codes of the rows and incoming gradient are read once, output and outgoing gradient written once, the index
 /// is read twice; 4 bytes for each row (of a GPU: for 256 items) are written and read for the loss.
-/// Needs: rows: no shared memory. Lanes: 1 KiB, a group size that is a power of two up to 256.
+/// Needs: rows: 8 KiB of shared memory, at most 256 items. Lanes: 1 KiB, a group size that is a power of two up to 256.
 /// Order: the squares of a row in eight lanes (rows), or those of a group in its items and then a tree (lanes), and those
 /// sums 64 to 1: fixed by the sizes and the device. The number of rows and the histogram are integers.
 /// Domain: a row without a code (-1, or any index out of range) has output and gradient 0 and does not count, whatever is in
@@ -103,6 +103,7 @@ internal static class QuantizeKernel
         where TRow : struct, IStorage
         where TCode : struct, IStorage
     {
+        ArrayView<Eight> room = SharedMemory.Allocate<Eight>(RowLanes.MostRows);
         long row = (long)Grid.IdxX * Group.DimX + Group.IdxX;
         if (row < t.Codes.Rows)
         {
@@ -118,7 +119,7 @@ internal static class QuantizeKernel
             {
                 if (t.HasLoss != 0)
                 {
-                    t.Sums[row] = Squares(t, at, e, d);
+                    t.Sums[row] = Squares(t, at, e, d, room);
                 }
 
                 if (t.HasGradX != 0)
@@ -230,7 +231,8 @@ internal static class QuantizeKernel
     }
 
     /// <summary>The squares of a row: element i in lane i % 8, the lanes by a tree, and what fills no eight after them.</summary>
-    private static float Squares<TRow, TCode>(QuantizeArguments<TRow, TCode> t, long at, long e, int d)
+    private static float Squares<TRow, TCode>(
+        QuantizeArguments<TRow, TCode> t, long at, long e, int d, ArrayView<Eight> room)
         where TRow : struct, IStorage
         where TCode : struct, IStorage
     {
@@ -242,7 +244,7 @@ internal static class QuantizeKernel
             lanes += difference * difference;
         }
 
-        float sum = lanes.Sum();
+        float sum = lanes.Sum(room, Group.IdxX);
         for (; i < d; i++)
         {
             sum += Square(t, at + i, e + i);

@@ -96,7 +96,7 @@ internal struct RotateNorms
 /// Storage: rows F32, F16, BF16, all the same; codes F32, F16, BF16; arithmetic binary32.
 /// Traffic: x, codes of the rows and incoming gradient are read once from memory, and up to twice more from the cache;
 /// output and outgoing gradient are written once.
-/// Needs: rows: no shared memory. Lanes: 1 KiB, a group size that is a power of two up to 256, barriers for five sums.
+/// Needs: rows: 24 KiB of shared memory, at most 256 items. Lanes: 1 KiB, a group size that is a power of two up to 256, barriers for five sums.
 /// Order: the sums of a row in eight lanes (rows), or in its items and then a tree (lanes): fixed by the sizes.
 /// Domain: squares of norms beyond 2^63 or below 2^-63 are summed anew, scaled by a power of two, by each lane alone; so only
 /// |e| / |z| itself may overflow. A row without a code has output and gradient 0. A NaN or an infinity in row, code
@@ -110,6 +110,7 @@ internal static class RotateKernel
         where TRow : struct, IStorage
         where TCode : struct, IStorage
     {
+        ArrayView<Eight> room = SharedMemory.Allocate<Eight>(3 * RowLanes.MostRows);
         long row = (long)Grid.IdxX * Group.DimX + Group.IdxX;
         if (row < t.Codes.Rows)
         {
@@ -125,7 +126,7 @@ internal static class RotateKernel
                 }
                 else
                 {
-                    Gradient(t, at, e, d);
+                    Gradient(t, at, e, d, room);
                 }
             }
 
@@ -236,12 +237,15 @@ internal static class RotateKernel
         return square;
     }
 
-    private static void Gradient<TRow, TCode>(RotateArguments<TRow, TCode> t, long at, long e, int d)
+    private static void Gradient<TRow, TCode>(
+        RotateArguments<TRow, TCode> t, long at, long e, int d, ArrayView<Eight> room)
         where TRow : struct, IStorage
         where TCode : struct, IStorage
     {
+        int place = 3 * Group.IdxX;
         RotateNorms norms = RotateNorms.Of(
-            Square(t.X, at, d, Squares(t.X, at, d)), Square(t.Codes.Codes, e, d, Squares(t.Codes.Codes, e, d)));
+            Square(t.X, at, d, Squares(t.X, at, d, room, place)),
+            Square(t.Codes.Codes, e, d, Squares(t.Codes.Codes, e, d, room, place + 1)));
         Eight squares = default;
         Eight alongs = default;
         Eight owns = default;
@@ -256,9 +260,9 @@ internal static class RotateKernel
             owns += q * g;
         }
 
-        float square = squares.Sum();
-        float along = alongs.Sum();
-        float own = owns.Sum();
+        float square = squares.Sum(room, place);
+        float along = alongs.Sum(room, place + 1);
+        float own = owns.Sum(room, place + 2);
         for (; i < d; i++)
         {
             float q = norms.Q(Lane.Of(t.Codes.Codes.Decode(t.Codes.Codes.Read(e + i)))).Value;
@@ -288,7 +292,7 @@ internal static class RotateKernel
         }
     }
 
-    private static float Squares<TStorage>(TStorage view, long at, int d)
+    private static float Squares<TStorage>(TStorage view, long at, int d, ArrayView<Eight> room, int place)
         where TStorage : struct, IStorage
     {
         Eight lanes = default;
@@ -299,7 +303,7 @@ internal static class RotateKernel
             lanes += value * value;
         }
 
-        float sum = lanes.Sum();
+        float sum = lanes.Sum(room, place);
         for (; i < d; i++)
         {
             float value = view.Decode(view.Read(at + i));

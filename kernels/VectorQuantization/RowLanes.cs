@@ -8,6 +8,9 @@ namespace Kernels.DeviceCode.VectorQuantization;
 /// <summary>A group of items over some rows: each row has a power of two of lanes.</summary>
 internal struct RowLanes
 {
+    /// <summary>Most items of a group that has a row an item.</summary>
+    internal const int MostRows = 256;
+
     /// <summary>Most lanes of a row.</summary>
     internal const int Most = 32;
 

@@ -40,7 +40,7 @@ internal readonly record struct RowPlan(int Groups, int GroupSize, RowLanes Lane
         if (walk == RowWalk.Rows)
         {
             // Some microseconds of work for a core, and few sizes: PoCL compiles a kernel anew for each.
-            most = Math.Min(most, dimension <= 32 ? 256 : dimension <= 512 ? 32 : 2);
+            most = Math.Min(most, dimension <= 32 ? RowLanes.MostRows : dimension <= 512 ? 32 : 2);
         }
 
         while (size * 2 <= most)
