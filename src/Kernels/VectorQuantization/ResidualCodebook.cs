@@ -1,6 +1,5 @@
 using System.Globalization;
 using ILGPU;
-using ILGPU.Runtime;
 using Kernels.DeviceCode.VectorQuantization;
 using Kernels.Launching;
 using Kernels.Linear;

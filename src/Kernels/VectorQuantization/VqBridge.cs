@@ -1,6 +1,5 @@
 using System.Globalization;
 using ILGPU;
-using ILGPU.Runtime;
 using Kernels.Optimizers;
 using Kernels.Validation;
 

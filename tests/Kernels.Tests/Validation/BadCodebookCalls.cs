@@ -1,5 +1,4 @@
 using System.Runtime.ExceptionServices;
-using ILGPU;
 using Kernels.Tests.Support;
 using Kernels.VectorQuantization;
 

@@ -1,6 +1,5 @@
 using ILGPU;
 using ILGPU.Runtime;
-using Kernels.References;
 using Kernels.References.VectorQuantization;
 using Kernels.Tests.Support;
 using Kernels.VectorQuantization;

@@ -34,7 +34,7 @@ public sealed class CodebookFileTests
         using var file = new SafeTensorsFile(new MemoryStream(CodebookCase.Saved(book.Save)));
         Assert.Equal(
             ["embed F32[2, 5, 3]", "cluster_size F32[2, 5]", "embed_avg F32[2, 5, 3]"],
-            file.Tensors.Select(t => $"{t.Name} {t}"));
+            file.Tensors.Select(t => $"{t.Name} {t}"), StringComparer.Ordinal);
         float[] size = new float[10];
         file.Read<float>("cluster_size", size);
         Assert.Equal(CodebookCase.Values(book.ClusterSize), size);

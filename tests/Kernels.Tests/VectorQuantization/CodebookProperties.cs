@@ -257,7 +257,9 @@ public sealed class CodebookProperties
         const double Threshold = 1.5;
         var settings = new CodebookSettings
         {
-            Heads = 2, SharedHeads = shared, Learning = CodebookLearning.MovingMeans,
+            Heads = 2,
+            SharedHeads = shared,
+            Learning = CodebookLearning.MovingMeans,
             Restart = new RestartOptions { Threshold = Threshold, Seed = 3 },
         };
         var c = new CodebookCase(60, 20, 4, settings, 90);

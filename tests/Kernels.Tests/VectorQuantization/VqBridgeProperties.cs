@@ -229,7 +229,7 @@ public sealed class VqBridgeProperties
         using (var file = new SafeTensorsFile(new MemoryStream(saved)))
         {
             Assert.Equal(
-                ["codes", .. vq.Weights.Select(w => w.Name)], file.Tensors.Select(t => t.Name));
+                ["codes", .. vq.Weights.Select(w => w.Name)], file.Tensors.Select(t => t.Name), StringComparer.Ordinal);
             Assert.True(file.TryFind("compress.weight", out SafeTensorInfo? compress));
             Assert.Equal($"F32[8, {4 * D}]", compress.ToString());
             float[] values = new float[8 * 4 * D];
