@@ -33,6 +33,12 @@ internal readonly struct Addition : IFloatOperation
     public readonly float Apply(float left, float right) => left + right;
 }
 
+/// <summary>left * right.</summary>
+internal readonly struct Multiplication : IFloatOperation
+{
+    public readonly float Apply(float left, float right) => left * right;
+}
+
 /// <summary>left / right.</summary>
 internal readonly struct Division : IFloatOperation
 {

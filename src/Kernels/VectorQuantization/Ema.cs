@@ -115,24 +115,8 @@ public sealed class Ema : IDisposable
         Require.InRange(rows, 0, MaxRows + 1.0);
         long entries = (long)rows * Heads;
         long all = (long)Heads * Codes;
-        TensorView places = LinearChecks.Bytes(index);
-        Require.Tensor(accelerator, entries * Dimension, x);
-        LinearChecks.Floats(accelerator, entries, places, nameof(index));
-        Require.Tensor(accelerator, all * Dimension, codes);
-        LinearChecks.Floats(accelerator, all, clusterSize);
-        LinearChecks.Floats(accelerator, all * Dimension, clusterSum);
-        Require.Apart(
-        [
-            TensorRange.Of(codes, nameof(codes)), TensorRange.Of(clusterSize, nameof(clusterSize)),
-            TensorRange.Of(clusterSum, nameof(clusterSum)),
-        ]);
-        foreach ((TensorView output, string name) in (ReadOnlySpan<(TensorView, string)>)
-            [(codes, nameof(codes)), (clusterSize, nameof(clusterSize)), (clusterSum, nameof(clusterSum))])
-        {
-            Require.Apart(x, output, nameof(x), name);
-            Require.Apart(places, output, nameof(index), name);
-        }
-
+        CodebookChecks.Learned(
+            accelerator, x, LinearChecks.Bytes(index), codes, clusterSize, clusterSum, entries, all, Dimension);
         if (rows == 0)
         {
             return;

@@ -41,6 +41,8 @@ internal static class OperationCatalog
         new PredictionOperation(),
         new NearestOperation(),
         new QuantizeOperation(),
+        new SegmentSumOperation(),
+        new EmaOperation(),
         new BridgeOperation(),
         new SimVqOperation(),
         new LayerNormOperation(),
