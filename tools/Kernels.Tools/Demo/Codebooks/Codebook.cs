@@ -15,7 +15,8 @@ internal readonly struct VqBatch
     /// <summary>Those codes, [rows, dimension].</summary>
     internal required ArrayView<float> Quantized { get; init; }
 
-    internal required double LearningRate { get; init; }
+    /// <summary>The number of the step, from 1.</summary>
+    internal required int Step { get; init; }
 }
 
 /// <summary>A codebook and the method that trains it.</summary>
@@ -23,11 +24,11 @@ internal abstract class Codebook : IDisposable
 {
     private readonly MemoryBuffer1D<float, Stride1D.Dense> _codes;
 
-    protected Codebook(Session session, VqSetting setting)
+    protected Codebook(Session session, VqSetting setting, float[] codes)
     {
         Session = session;
         Setting = setting;
-        _codes = session.Accelerator.Allocate1D(VqStart.Codes(setting));
+        _codes = session.Accelerator.Allocate1D(codes);
     }
 
     /// <summary>The codes as they are searched, [codes, dimension].</summary>

@@ -19,7 +19,12 @@ internal class GradientCodebook : Codebook
     private Adam? _adam;
 
     internal GradientCodebook(Session session, VqSetting setting)
-        : base(session, setting)
+        : this(session, setting, VqStart.Codes(setting))
+    {
+    }
+
+    protected GradientCodebook(Session session, VqSetting setting, float[] codes)
+        : base(session, setting, codes)
     {
         Accelerator accelerator = session.Accelerator;
         _error = new SquaredError(session, VqSetting.Batch, VqSetting.Batch, VqSetting.Dimension);
@@ -40,7 +45,7 @@ internal class GradientCodebook : Codebook
         ArrayView<float> rowGradients = _rowGradients.View.SubView(0, batch.Encoded.Length);
         _error.Gradient(batch.Quantized, batch.Encoded, _ownRow.View.SubView(0, rows), rowGradients);
         _segmentSum.Sum(Session.Stream, rowGradients, batch.Index, _gradients.View, _counts.View, rows);
-        Step(batch.LearningRate);
+        Step(Setting.RateOf(batch.Step));
     }
 
     /// <summary>Enqueues a step of whatever is trained along <see cref="Gradients"/>.</summary>

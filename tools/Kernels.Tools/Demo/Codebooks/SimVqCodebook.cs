@@ -16,7 +16,7 @@ internal sealed class SimVqCodebook : GradientCodebook
     private readonly MemoryBuffer1D<float, Stride1D.Dense> _mapGradients;
 
     internal SimVqCodebook(Session session, VqSetting setting)
-        : base(session, setting)
+        : base(session, setting, VqStart.FrozenCodes(setting))
     {
         Accelerator accelerator = session.Accelerator;
         _simVq = new SimVq(accelerator, setting.Codes, VqSetting.Dimension);

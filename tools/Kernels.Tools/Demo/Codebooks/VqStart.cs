@@ -5,8 +5,12 @@ internal static class VqStart
 {
     internal const int Seed = 20250912;
 
-    /// <summary>Codes from N(0, 1 / dimension), as SimVQ draws them.</summary>
-    internal static float[] Codes(VqSetting setting)
+    /// <summary>Codes uniform in +-1 / codes, as VQGAN and FVQ draw them.</summary>
+    internal static float[] Codes(VqSetting setting) =>
+        Uniform(new Random(Seed), setting.Codes * VqSetting.Dimension, 1.0 / setting.Codes);
+
+    /// <summary>Codes from N(0, 1 / dimension), as SimVQ draws the ones that it never moves.</summary>
+    internal static float[] FrozenCodes(VqSetting setting)
     {
         var random = new Random(Seed);
         var values = new float[setting.Codes * VqSetting.Dimension];
@@ -34,13 +38,16 @@ internal static class VqStart
     /// <summary>Weight and bias of SimVQ's map.</summary>
     internal static float[] Map() => Layer(new Random(Seed + 2), VqSetting.Dimension, VqSetting.Dimension);
 
-    // PyTorch's start of a linear layer, but that biases are 0: weights uniform in +-1 / sqrt(inputs).
-    private static float[] Layer(Random random, int outputs, int inputs)
+    // PyTorch's start of a linear layer, but that biases are 0.
+    private static float[] Layer(Random random, int outputs, int inputs) =>
+        [.. Uniform(random, outputs * inputs, 1 / Math.Sqrt(inputs)), .. new float[outputs]];
+
+    private static float[] Uniform(Random random, int length, double limit)
     {
-        var values = new float[(outputs * inputs) + outputs];
-        for (int i = 0; i < outputs * inputs; i++)
+        var values = new float[length];
+        for (int i = 0; i < length; i++)
         {
-            values[i] = (float)(((2 * random.NextDouble()) - 1) / Math.Sqrt(inputs));
+            values[i] = (float)(((2 * random.NextDouble()) - 1) * limit);
         }
 
         return values;

@@ -16,7 +16,7 @@ internal readonly record struct VqScore(int Step, double Usage, double Perplexit
 /// <param name="Method">The method.</param>
 /// <param name="Scores">Now and then, and after the last step.</param>
 /// <param name="Reconstruction">The patches in the end.</param>
-/// <param name="Seconds">Time of the training, without the scores.</param>
+/// <param name="Seconds">Time of the training, without the first step, in which kernels are compiled, and without the scores.</param>
 internal sealed record VqResult(
     VqMethod Method, IReadOnlyList<VqScore> Scores, float[] Reconstruction, double Seconds)
 {
@@ -34,12 +34,14 @@ internal sealed class VqTraining : IDisposable
     private readonly NearestCode _nearest;
     private readonly Quantize _quantize;
     private readonly SquaredError _error;
+    private readonly Usage _usage;
     private readonly MemoryBuffer1D<float, Stride1D.Dense> _patches;
     private readonly MemoryBuffer1D<float, Stride1D.Dense> _x;
     private readonly MemoryBuffer1D<float, Stride1D.Dense> _encoded;
     private readonly MemoryBuffer1D<float, Stride1D.Dense> _quantized;
     private readonly MemoryBuffer1D<float, Stride1D.Dense> _decoded;
     private readonly MemoryBuffer1D<float, Stride1D.Dense> _gradient;
+    private readonly MemoryBuffer1D<float, Stride1D.Dense> _used;
     private readonly MemoryBuffer1D<int, Stride1D.Dense> _index;
     private readonly MemoryBuffer1D<int, Stride1D.Dense> _order;
     private readonly MemoryBuffer1D<int, Stride1D.Dense> _counts;
@@ -53,6 +55,7 @@ internal sealed class VqTraining : IDisposable
         _nearest = new NearestCode(accelerator, count, setting.Codes, VqSetting.Dimension);
         _quantize = new Quantize(accelerator, count, setting.Codes, VqSetting.Dimension);
         _error = new SquaredError(session, VqSetting.Batch, count, Photograph.PatchLength);
+        _usage = new Usage(accelerator, setting.Codes);
         _patches = accelerator.Allocate1D(Photograph.Patches);
         _x = accelerator.Allocate1D<float>(VqSetting.Batch * Photograph.PatchLength);
         _encoded = accelerator.Allocate1D<float>(count * VqSetting.Dimension);
@@ -61,6 +64,7 @@ internal sealed class VqTraining : IDisposable
         _gradient = accelerator.Allocate1D<float>(VqSetting.Batch * VqSetting.Dimension);
         _index = accelerator.Allocate1D<int>(count);
         _order = accelerator.Allocate1D<int>(count);
+        _used = accelerator.Allocate1D<float>(2);
         _counts = accelerator.Allocate1D<int>(setting.Codes);
     }
 
@@ -79,7 +83,6 @@ internal sealed class VqTraining : IDisposable
         var watch = new Stopwatch();
         for (int step = 1; step <= _setting.Steps; step++)
         {
-            watch.Start();
             int batch = (step - 1) % batches;
             if (batch == 0)
             {
@@ -88,13 +91,20 @@ internal sealed class VqTraining : IDisposable
                 _session.Synchronize();
             }
 
-            Step(network, codebook, _order.View.SubView(batch * VqSetting.Batch, VqSetting.Batch), _setting.RateOf(step));
+            Step(network, codebook, _order.View.SubView(batch * VqSetting.Batch, VqSetting.Batch), step);
+            if (step == 1)
+            {
+                _session.Synchronize();
+                watch.Start();
+            }
+
             if ((long)step * Scores / _setting.Steps > (step - 1L) * Scores / _setting.Steps)
             {
                 _session.Synchronize();
                 watch.Stop();
                 scores.Add(Score(network, codebook, step, reconstruction));
                 scored(scores[^1]);
+                watch.Start();
             }
         }
 
@@ -106,12 +116,13 @@ internal sealed class VqTraining : IDisposable
         _nearest.Dispose();
         _quantize.Dispose();
         _error.Dispose();
+        _usage.Dispose();
         MemoryBuffer[] buffers =
-            [_patches, _x, _encoded, _quantized, _decoded, _gradient, _index, _order, _counts];
+            [_patches, _x, _encoded, _quantized, _decoded, _gradient, _used, _index, _order, _counts];
         Array.ForEach(buffers, b => b.Dispose());
     }
 
-    private void Step(Autoencoder network, Codebook codebook, ArrayView<int> which, double rate)
+    private void Step(Autoencoder network, Codebook codebook, ArrayView<int> which, int step)
     {
         const int Rows = VqSetting.Batch;
         AcceleratorStream stream = _session.Stream;
@@ -130,8 +141,8 @@ internal sealed class VqTraining : IDisposable
             stream, encoded, codebook.Searched, index, Rows, gradX: _gradient.View, grad: _gradient.View,
             beta: VqSetting.Beta);
         network.Backward(network.Encoder, _x.View, _gradient.View, Rows);
-        codebook.Learn(new VqBatch { Encoded = encoded, Index = index, Quantized = quantized, LearningRate = rate });
-        network.Step(rate);
+        codebook.Learn(new VqBatch { Encoded = encoded, Index = index, Quantized = quantized, Step = step });
+        network.Step(_setting.RateOf(step));
     }
 
     private void Forward(
@@ -152,18 +163,11 @@ internal sealed class VqTraining : IDisposable
     {
         codebook.Project();
         Forward(network, codebook, _patches.View, Photograph.Count, _counts.View);
-        var counts = new int[_setting.Codes];
-        _counts.View.CopyToCPU(_session.Stream, counts);
+        _usage.Measure(_session.Stream, _counts.View, _used.View.SubView(0, 1), _used.View.SubView(1, 1));
+        var used = new float[2];
+        _used.View.CopyToCPU(_session.Stream, used);
         _decoded.View.CopyToCPU(_session.Stream, reconstruction);
         _session.Synchronize();
-        double entropy = 0;
-        foreach (int count in counts)
-        {
-            double share = (double)count / Photograph.Count;
-            entropy -= share > 0 ? share * Math.Log(share) : 0;
-        }
-
-        return new VqScore(
-            step, counts.Count(c => c > 0) / (double)counts.Length, Math.Exp(entropy), Photograph.Psnr(reconstruction));
+        return new VqScore(step, used[0], used[1], Photograph.Psnr(reconstruction));
     }
 }
