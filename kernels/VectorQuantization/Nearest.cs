@@ -106,22 +106,38 @@ internal readonly struct OneMinusCosine : ICodeMetric
     private static float Inverse(float squares) => Utilities.Select(squares == 0f, 0f, 1f / XMath.Sqrt(squares));
 }
 
-/// <summary>Whether a search also keeps the score of the runner-up.</summary>
+/// <summary>What a search keeps besides the best code.</summary>
 internal interface IRunnerUp
 {
+    /// <summary>Whether the score of the runner-up.</summary>
     static abstract bool Kept { get; }
+
+    /// <summary>Whether the best <see cref="NearestArguments.Top"/> codes, in a <see cref="TopList"/>.</summary>
+    static abstract bool Many { get; }
 }
 
 /// <summary>The best alone.</summary>
 internal readonly struct BestOnly : IRunnerUp
 {
     public static bool Kept => false;
+
+    public static bool Many => false;
 }
 
 /// <summary>The best, and the score of the next.</summary>
 internal readonly struct WithRunnerUp : IRunnerUp
 {
     public static bool Kept => true;
+
+    public static bool Many => false;
+}
+
+/// <summary>The best few.</summary>
+internal readonly struct BestFew : IRunnerUp
+{
+    public static bool Kept => false;
+
+    public static bool Many => true;
 }
 
 /// <summary>The sizes of a search, and where the best of each split goes.</summary>
@@ -130,10 +146,15 @@ internal struct NearestArguments
     /// <summary>[heads, codes].</summary>
     public ArrayView<float> Terms;
 
-    /// <summary>Out, [splits, heads, rows] each.</summary>
+    /// <summary>Out, [splits, heads, top, rows]: the best of each split, in descending order.</summary>
     public ArrayView<float> Scores;
-    public ArrayView<float> Seconds;
     public ArrayView<int> Indices;
+
+    /// <summary>Out, [splits, heads, rows]: the scores of the runners-up.</summary>
+    public ArrayView<float> Seconds;
+
+    /// <summary>Codes to find for each row.</summary>
+    public int Top;
     public int Rows;
     public int Codes;
     public int Dimension;
@@ -254,9 +275,9 @@ internal struct CodeTermWork<TCode, TMetric> : IItemWork
     }
 }
 
-/// <summary>The best of all splits, its distance and its margin, one row of a head per item.</summary>
+/// <summary>The best of all splits, its distance and its margin, one code of a row and head per item.</summary>
 /// <remarks>
-/// Order: lowest index on ties: no split changes the result. The distance is summed anew
+/// Order: lowest index on ties: no split changes the result. Of several codes the splits are merged before. The distance is summed anew
 /// over the dimensions, L2 in the form of differences, in ascending order.
 /// </remarks>
 internal struct NearestResultWork<TRow, TCode, TMetric> : IItemWork
@@ -268,9 +289,13 @@ internal struct NearestResultWork<TRow, TCode, TMetric> : IItemWork
     public TCode Codes;
     public NearestArguments Arguments;
 
-    /// <summary>Out, [rows, heads] each; empty: not wanted.</summary>
+    /// <summary>Out, [rows, heads, top].</summary>
     public ArrayView<int> Index;
+
+    /// <summary>Out, [rows, heads, top], where wanted.</summary>
     public ArrayView<float> Distance;
+
+    /// <summary>Out, [rows, heads], where wanted.</summary>
     public ArrayView<float> Margin;
     public int WantsDistance;
     public int WantsMargin;
@@ -279,9 +304,13 @@ internal struct NearestResultWork<TRow, TCode, TMetric> : IItemWork
 
     public readonly void Item(long i, Quad uniform)
     {
-        long row = i / Arguments.Heads;
-        long head = i - row * Arguments.Heads;
-        BestCode best = BestCode.OfSplits(Arguments, row, head, WantsMargin);
+        long result = i / Arguments.Top;
+        long rank = i - result * Arguments.Top;
+        long row = result / Arguments.Heads;
+        long head = result - row * Arguments.Heads;
+        BestCode best = Arguments.Top > 1
+            ? TopList.Ranked(Arguments, row, head, rank)
+            : BestCode.OfSplits(Arguments, row, head, WantsMargin);
         long z = row * Arguments.RowStride + head * Arguments.Dimension;
         long e = (head * Arguments.Codes + IntrinsicMath.Max(best.Index, 0)) * Arguments.Dimension;
         float differences = 0f;
@@ -310,10 +339,10 @@ internal struct NearestResultWork<TRow, TCode, TMetric> : IItemWork
             Distance[i] = Utilities.Select(best.Index < 0, float.NaN, distance);
         }
 
-        if (WantsMargin != 0)
+        if (WantsMargin != 0 & rank == 0)
         {
             float margin = TMetric.Margin(best.Score - best.Second, rowSquares);
-            Margin[i] = Utilities.Select(best.Index < 0, float.NaN, margin);
+            Margin[result] = Utilities.Select(best.Index < 0, float.NaN, margin);
         }
     }
 }

@@ -49,7 +49,24 @@ internal static class NearestRows
             z[own + d] = Turn(rows, t, row, (long)head * t.Dimension + d);
         }
 
-        scores[item] = Sixteen.Of(float.NegativeInfinity);
+        int wanted = IntrinsicMath.Min(Sixteen.Width, t.Rows - row);
+        int place = item * Sixteen.Width;
+        long list = TopList.Begin(t, split, head, row);
+        if (TRunnerUp.Many)
+        {
+            // The least scores of the lists: nothing is above that of a row that is not there.
+            scores[item] = Sixteen.Of(float.PositiveInfinity);
+            for (int i = 0; i < wanted; i++)
+            {
+                TopList.Clear(t, list + i);
+                scores.Cast<float>()[place + i] = float.NegativeInfinity;
+            }
+        }
+        else
+        {
+            scores[item] = Sixteen.Of(float.NegativeInfinity);
+        }
+
         seconds[item] = Sixteen.Of(float.NegativeInfinity);
         indices[item] = SixteenIndices.Of(-1);
         int first = split * t.SplitCodes;
@@ -76,14 +93,24 @@ internal static class NearestRows
                     c3.Add(codes.Decode(codes.Read(at + 3L * t.Dimension + d)), turned);
                 }
 
-                var best = new SixteenBest { Score = scores[item], Second = seconds[item], Index = indices[item] };
-                best.Take<TRunnerUp>(Finish<TMetric>(t, term, c0), k);
-                best.Take<TRunnerUp>(Finish<TMetric>(t, term + 1, c1), k + 1);
-                best.Take<TRunnerUp>(Finish<TMetric>(t, term + 2, c2), k + 2);
-                best.Take<TRunnerUp>(Finish<TMetric>(t, term + 3, c3), k + 3);
-                scores[item] = best.Score;
-                seconds[item] = best.Second;
-                indices[item] = best.Index;
+                if (TRunnerUp.Many)
+                {
+                    Few(t, scores, seconds, item, list, Finish<TMetric>(t, term, c0), k);
+                    Few(t, scores, seconds, item, list, Finish<TMetric>(t, term + 1, c1), k + 1);
+                    Few(t, scores, seconds, item, list, Finish<TMetric>(t, term + 2, c2), k + 2);
+                    Few(t, scores, seconds, item, list, Finish<TMetric>(t, term + 3, c3), k + 3);
+                }
+                else
+                {
+                    var best = new SixteenBest { Score = scores[item], Second = seconds[item], Index = indices[item] };
+                    best.Take<TRunnerUp>(Finish<TMetric>(t, term, c0), k);
+                    best.Take<TRunnerUp>(Finish<TMetric>(t, term + 1, c1), k + 1);
+                    best.Take<TRunnerUp>(Finish<TMetric>(t, term + 2, c2), k + 2);
+                    best.Take<TRunnerUp>(Finish<TMetric>(t, term + 3, c3), k + 3);
+                    scores[item] = best.Score;
+                    seconds[item] = best.Second;
+                    indices[item] = best.Index;
+                }
             }
 
             for (; k < end; k++)
@@ -95,26 +122,53 @@ internal static class NearestRows
                     c.Add(codes.Decode(codes.Read(term * t.Dimension + d)), z[own + d]);
                 }
 
-                var best = new SixteenBest { Score = scores[item], Second = seconds[item], Index = indices[item] };
-                best.Take<TRunnerUp>(Finish<TMetric>(t, term, c), k);
-                scores[item] = best.Score;
-                seconds[item] = best.Second;
-                indices[item] = best.Index;
+                if (TRunnerUp.Many)
+                {
+                    Few(t, scores, seconds, item, list, Finish<TMetric>(t, term, c), k);
+                }
+                else
+                {
+                    var best = new SixteenBest { Score = scores[item], Second = seconds[item], Index = indices[item] };
+                    best.Take<TRunnerUp>(Finish<TMetric>(t, term, c), k);
+                    scores[item] = best.Score;
+                    seconds[item] = best.Second;
+                    indices[item] = best.Index;
+                }
             }
 
             Group.Barrier();
         }
 
-        long result = ((long)split * t.Heads + head) * t.Rows + row;
-        int wanted = IntrinsicMath.Min(Sixteen.Width, t.Rows - row);
-        int place = item * Sixteen.Width;
-        for (int i = 0; i < wanted; i++)
+        if (!TRunnerUp.Many)
         {
-            t.Scores[result + i] = scores.Cast<float>()[place + i];
-            t.Indices[result + i] = indices.Cast<int>()[place + i];
-            if (TRunnerUp.Kept)
+            long result = ((long)split * t.Heads + head) * t.Rows + row;
+            for (int i = 0; i < wanted; i++)
             {
-                t.Seconds[result + i] = seconds.Cast<float>()[place + i];
+                t.Scores[result + i] = scores.Cast<float>()[place + i];
+                t.Indices[result + i] = indices.Cast<int>()[place + i];
+                if (TRunnerUp.Kept)
+                {
+                    t.Seconds[result + i] = seconds.Cast<float>()[place + i];
+                }
+            }
+        }
+    }
+
+    /// <summary>A code into the lists of the rows that it is good enough for; mostly none.</summary>
+    private static void Few(
+        NearestArguments t, ArrayView<Sixteen> least, ArrayView<Sixteen> room, int item, long list, Sixteen score, int code)
+    {
+        if (score.IsAnyGreater(least[item]))
+        {
+            room[item] = score;
+            int place = item * Sixteen.Width;
+            for (int i = 0; i < Sixteen.Width; i++)
+            {
+                float own = room.Cast<float>()[place + i];
+                if (TopList.Admits(own, least.Cast<float>()[place + i]))
+                {
+                    least.Cast<float>()[place + i] = TopList.Insert(t, list + i, own, code);
+                }
             }
         }
     }

@@ -28,6 +28,8 @@ internal static class NearestTile
     // Odd, so that the results of a column are in different banks.
     private const int Pitch = Columns + 1;
 
+    private const int TilePitch = Side + 1;
+
     [DeviceKernel("vq/nearest.tile")]
     internal static void Search<TRow, TCode, TMetric, TRunnerUp, TAccess>(TRow rows, TCode codes, NearestArguments t)
         where TRow : struct, IStorage
@@ -49,76 +51,13 @@ internal static class NearestTile
         int x = Group.IdxX & 7;
         int first = split * t.SplitCodes;
         int last = IntrinsicMath.Min(first + t.SplitCodes, t.Codes);
-        long offset = (long)head * t.Dimension;
-        long codeBase = offset * t.Codes;
         long termBase = (long)head * t.Codes;
 
         BestRows best = BestRows.None;
         for (int code = first; code < last; code += Side)
         {
-            MatMulTile.Accumulators c = default;
-            MatMulTile.QuadPair terms = default;
-            if (TMetric.StartsWithTerm | TMetric.EndsWithTerm)
-            {
-                terms = new MatMulTile.QuadPair
-                {
-                    Low = Terms(t, termBase, code + 4 * x),
-                    High = Terms(t, termBase, code + 4 * x + 32),
-                };
-            }
-
-            if (TMetric.StartsWithTerm)
-            {
-                c.R0 = terms;
-                c.R1 = terms;
-                c.R2 = terms;
-                c.R3 = terms;
-                c.R4 = terms;
-                c.R5 = terms;
-                c.R6 = terms;
-                c.R7 = terms;
-            }
-
-            // Packets are fetched ahead of their use; scalars have too many addresses to wait in registers beside them.
-            MatMulTile.Fragment nextA = default;
-            MatMulTile.Fragment nextB = default;
-            if (TAccess.Packets)
-            {
-                nextA = Fetch<TRow, TAccess>(rows, t.RowStride, offset, t.Rows, row, t.Dimension, 0);
-                nextB = Fetch<TCode, TAccess>(codes, t.Dimension, codeBase, t.Codes, code, t.Dimension, 0);
-            }
-
-            for (int depth = 0; depth < t.Dimension; depth += MatMulTile.Depth)
-            {
-                Group.Barrier();
-                if (!TAccess.Packets)
-                {
-                    nextA = Fetch<TRow, TAccess>(rows, t.RowStride, offset, t.Rows, row, t.Dimension, depth);
-                    MatMulTile.Keep<AlongDepth, TAccess>(a.Cast<float>(), nextA);
-                    nextB = Fetch<TCode, TAccess>(codes, t.Dimension, codeBase, t.Codes, code, t.Dimension, depth);
-                    MatMulTile.Keep<AlongDepth, TAccess>(b.Cast<float>(), nextB);
-                }
-                else
-                {
-                    MatMulTile.Keep<AlongDepth, TAccess>(a.Cast<float>(), nextA);
-                    MatMulTile.Keep<AlongDepth, TAccess>(b.Cast<float>(), nextB);
-                }
-
-                Group.Barrier();
-                int ahead = depth + MatMulTile.Depth;
-                if (TAccess.Packets & ahead < t.Dimension)
-                {
-                    nextA = Fetch<TRow, TAccess>(rows, t.RowStride, offset, t.Rows, row, t.Dimension, ahead);
-                    nextB = Fetch<TCode, TAccess>(codes, t.Dimension, codeBase, t.Codes, code, t.Dimension, ahead);
-                }
-
-                for (int p = 0; p < MatMulTile.Depth; p++)
-                {
-                    int at = p * MatMulTile.StridePackets;
-                    c.Add(a[at + y], a[at + 8 + y], b[at + x], b[at + 8 + x]);
-                }
-            }
-
+            MatMulTile.QuadPair terms = Terms<TMetric>(t, termBase, code);
+            MatMulTile.Accumulators c = Sums<TRow, TCode, TMetric, TAccess>(rows, codes, t, a, b, terms, row, code, head);
             int column = code + 4 * x;
             best.R0.Take<TMetric, TRunnerUp>(c.R0, terms, column, last);
             best.R1.Take<TMetric, TRunnerUp>(c.R1, terms, column, last);
@@ -158,6 +97,163 @@ internal static class NearestTile
                 t.Seconds[at] = result.Second;
             }
         }
+    }
+
+    /// <summary>The best few codes: the scores of a tile go through shared memory to the items that own their rows.</summary>
+    /// <remarks>Needs: 29,184 bytes of shared memory, four barriers for a tile and two for 16 of depth.</remarks>
+    [DeviceKernel("vq/nearest.tilemany")]
+    internal static void SearchMany<TRow, TCode, TMetric, TAccess>(TRow rows, TCode codes, NearestArguments t)
+        where TRow : struct, IStorage
+        where TCode : struct, IStorage
+        where TMetric : struct, ICodeMetric
+        where TAccess : struct, IAccess
+    {
+        ArrayView<Quad> a = SharedMemory.Allocate<Quad>(MatMulTile.Depth * MatMulTile.StridePackets);
+        ArrayView<Quad> b = SharedMemory.Allocate<Quad>(MatMulTile.Depth * MatMulTile.StridePackets);
+        ArrayView<float> tile = SharedMemory.Allocate<float>(Side * TilePitch);
+        int unit = Grid.IdxX / t.RowGroups;
+        int head = unit / t.Splits;
+        int split = unit - head * t.Splits;
+        int row = Grid.IdxX % t.RowGroups * Side;
+        int first = split * t.SplitCodes;
+        int last = IntrinsicMath.Min(first + t.SplitCodes, t.Codes);
+        int own = row + Group.IdxX;
+        long list = TopList.Begin(t, split, head, IntrinsicMath.Min(own, t.Rows - 1));
+        // No score is above infinity: an item without a row keeps nothing.
+        float least = Utilities.Select(own < t.Rows, float.NegativeInfinity, float.PositiveInfinity);
+        if (own < t.Rows)
+        {
+            TopList.Clear(t, list);
+        }
+
+        for (int code = first; code < last; code += Side)
+        {
+            MatMulTile.QuadPair terms = Terms<TMetric>(t, (long)head * t.Codes, code);
+            MatMulTile.Accumulators c = Sums<TRow, TCode, TMetric, TAccess>(rows, codes, t, a, b, terms, row, code, head);
+            int place = 4 * (Group.IdxX >> 3) * TilePitch + 4 * (Group.IdxX & 7);
+            Spread<TMetric>(tile, place, c.R0, terms);
+            Spread<TMetric>(tile, place + TilePitch, c.R1, terms);
+            Spread<TMetric>(tile, place + 2 * TilePitch, c.R2, terms);
+            Spread<TMetric>(tile, place + 3 * TilePitch, c.R3, terms);
+            Spread<TMetric>(tile, place + 32 * TilePitch, c.R4, terms);
+            Spread<TMetric>(tile, place + 33 * TilePitch, c.R5, terms);
+            Spread<TMetric>(tile, place + 34 * TilePitch, c.R6, terms);
+            Spread<TMetric>(tile, place + 35 * TilePitch, c.R7, terms);
+            Group.Barrier();
+            int count = IntrinsicMath.Min(Side, last - code);
+            for (int column = 0; column < count; column++)
+            {
+                float score = tile[Group.IdxX * TilePitch + column];
+                if (TopList.Admits(score, least))
+                {
+                    least = TopList.Insert(t, list, score, code + column);
+                }
+            }
+
+            Group.Barrier();
+        }
+    }
+
+    private static void Spread<TMetric>(
+        ArrayView<float> tile, int place, MatMulTile.QuadPair sums, MatMulTile.QuadPair terms)
+        where TMetric : struct, ICodeMetric
+    {
+        tile[place] = Score<TMetric>(sums.Low.X, terms.Low.X);
+        tile[place + 1] = Score<TMetric>(sums.Low.Y, terms.Low.Y);
+        tile[place + 2] = Score<TMetric>(sums.Low.Z, terms.Low.Z);
+        tile[place + 3] = Score<TMetric>(sums.Low.W, terms.Low.W);
+        tile[place + 32] = Score<TMetric>(sums.High.X, terms.High.X);
+        tile[place + 33] = Score<TMetric>(sums.High.Y, terms.High.Y);
+        tile[place + 34] = Score<TMetric>(sums.High.Z, terms.High.Z);
+        tile[place + 35] = Score<TMetric>(sums.High.W, terms.High.W);
+    }
+
+    private static float Score<TMetric>(float sum, float term)
+        where TMetric : struct, ICodeMetric => TMetric.EndsWithTerm ? sum * term : sum;
+
+    /// <summary>The products of an item's 8 rows and 8 codes, on top of the codes' terms where the metric starts so.</summary>
+    private static MatMulTile.Accumulators Sums<TRow, TCode, TMetric, TAccess>(
+        TRow rows, TCode codes, NearestArguments t, ArrayView<Quad> a, ArrayView<Quad> b, MatMulTile.QuadPair terms,
+        int row, int code, int head)
+        where TRow : struct, IStorage
+        where TCode : struct, IStorage
+        where TMetric : struct, ICodeMetric
+        where TAccess : struct, IAccess
+    {
+        int y = Group.IdxX >> 3;
+        int x = Group.IdxX & 7;
+        long offset = (long)head * t.Dimension;
+        long codeBase = offset * t.Codes;
+        MatMulTile.Accumulators c = default;
+        if (TMetric.StartsWithTerm)
+        {
+            c.R0 = terms;
+            c.R1 = terms;
+            c.R2 = terms;
+            c.R3 = terms;
+            c.R4 = terms;
+            c.R5 = terms;
+            c.R6 = terms;
+            c.R7 = terms;
+        }
+
+        // Packets are fetched ahead of their use; scalars have too many addresses to wait in registers beside them.
+        MatMulTile.Fragment nextA = default;
+        MatMulTile.Fragment nextB = default;
+        if (TAccess.Packets)
+        {
+            nextA = Fetch<TRow, TAccess>(rows, t.RowStride, offset, t.Rows, row, t.Dimension, 0);
+            nextB = Fetch<TCode, TAccess>(codes, t.Dimension, codeBase, t.Codes, code, t.Dimension, 0);
+        }
+
+        for (int depth = 0; depth < t.Dimension; depth += MatMulTile.Depth)
+        {
+            Group.Barrier();
+            if (!TAccess.Packets)
+            {
+                nextA = Fetch<TRow, TAccess>(rows, t.RowStride, offset, t.Rows, row, t.Dimension, depth);
+                MatMulTile.Keep<AlongDepth, TAccess>(a.Cast<float>(), nextA);
+                nextB = Fetch<TCode, TAccess>(codes, t.Dimension, codeBase, t.Codes, code, t.Dimension, depth);
+                MatMulTile.Keep<AlongDepth, TAccess>(b.Cast<float>(), nextB);
+            }
+            else
+            {
+                MatMulTile.Keep<AlongDepth, TAccess>(a.Cast<float>(), nextA);
+                MatMulTile.Keep<AlongDepth, TAccess>(b.Cast<float>(), nextB);
+            }
+
+            Group.Barrier();
+            int ahead = depth + MatMulTile.Depth;
+            if (TAccess.Packets & ahead < t.Dimension)
+            {
+                nextA = Fetch<TRow, TAccess>(rows, t.RowStride, offset, t.Rows, row, t.Dimension, ahead);
+                nextB = Fetch<TCode, TAccess>(codes, t.Dimension, codeBase, t.Codes, code, t.Dimension, ahead);
+            }
+
+            for (int p = 0; p < MatMulTile.Depth; p++)
+            {
+                int at = p * MatMulTile.StridePackets;
+                c.Add(a[at + y], a[at + 8 + y], b[at + x], b[at + 8 + x]);
+            }
+        }
+
+        return c;
+    }
+
+    private static MatMulTile.QuadPair Terms<TMetric>(NearestArguments t, long termBase, int code)
+        where TMetric : struct, ICodeMetric
+    {
+        if (!(TMetric.StartsWithTerm | TMetric.EndsWithTerm))
+        {
+            return default;
+        }
+
+        int x = Group.IdxX & 7;
+        return new MatMulTile.QuadPair
+        {
+            Low = Terms(t, termBase, code + 4 * x),
+            High = Terms(t, termBase, code + 4 * x + 32),
+        };
     }
 
     private static void Keep(
@@ -266,8 +362,7 @@ internal static class NearestTile
             where TMetric : struct, ICodeMetric
             where TRunnerUp : struct, IRunnerUp
         {
-            float score = TMetric.EndsWithTerm ? sum * term : sum;
-            Best.Take<TRunnerUp>(Utilities.Select(code < last, score, float.NegativeInfinity), code);
+            Best.Take<TRunnerUp>(Utilities.Select(code < last, Score<TMetric>(sum, term), float.NegativeInfinity), code);
         }
     }
 

@@ -109,41 +109,35 @@ internal static class QuantizeKernel
             // Bounds that differ between the items: else PoCL would run the items inside of these loops.
             int d = IntrinsicMath.Min(t.Codes.Dimension, t.Codes.Dimension + Group.IdxX);
             long at = row * t.Codes.Dimension;
-            long code = t.Codes.First(row);
-            bool known = code >= 0;
-            long e = Utilities.Select(known, code, 0L);
-            if (t.HasLoss != 0)
+            long e = t.Codes.First(row);
+            if (e < 0)
             {
-                t.Sums[row] = Utilities.Select(known, Squares(t, at, e, d), 0f);
+                Clear(t, row, at, d);
             }
-
-            if (t.HasGradX != 0)
+            else
             {
-                float slope = t.SlopeOfMean();
-                if (t.HasGrad != 0)
+                if (t.HasLoss != 0)
                 {
-                    for (int i = 0; i < d; i++)
+                    t.Sums[row] = Squares(t, at, e, d);
+                }
+
+                if (t.HasGradX != 0)
+                {
+                    float slope = t.SlopeOfMean();
+                    if (t.HasGrad != 0)
                     {
-                        float g = t.Grad.Decode(t.Grad.Read(at + i));
-                        t.GradX.Write(at + i, t.GradX.Encode(Gradient(t, at + i, e + i, g, slope, known), 0));
+                        Descend(t, at, e, d, slope);
+                    }
+                    else
+                    {
+                        Slopes(t, at, e, d, slope);
                     }
                 }
-                else
-                {
-                    for (int i = 0; i < d; i++)
-                    {
-                        t.GradX.Write(at + i, t.GradX.Encode(Gradient(t, at + i, e + i, 0f, slope, known), 0));
-                    }
-                }
-            }
 
-            // Last: the output may lie in the place of the rows.
-            if (t.HasOutput != 0)
-            {
-                for (int i = 0; i < d; i++)
+                // Last: the output may lie in the place of the rows.
+                if (t.HasOutput != 0)
                 {
-                    float value = t.Codes.Codes.Decode(t.Codes.Codes.Read(e + i));
-                    t.Output.Write(at + i, t.Output.Encode(Utilities.Select(known, value, 0f), 0));
+                    Eight.Copy(t.Codes.Codes, e, t.Output, at, d);
                 }
             }
         }
@@ -240,28 +234,15 @@ internal static class QuantizeKernel
         where TRow : struct, IStorage
         where TCode : struct, IStorage
     {
-        float s0 = 0f;
-        float s1 = 0f;
-        float s2 = 0f;
-        float s3 = 0f;
-        float s4 = 0f;
-        float s5 = 0f;
-        float s6 = 0f;
-        float s7 = 0f;
+        Eight lanes = default;
         int i = 0;
-        for (; i + 8 <= d; i += 8)
+        for (; i + Eight.Width <= d; i += Eight.Width)
         {
-            s0 += Square(t, at + i, e + i);
-            s1 += Square(t, at + i + 1, e + i + 1);
-            s2 += Square(t, at + i + 2, e + i + 2);
-            s3 += Square(t, at + i + 3, e + i + 3);
-            s4 += Square(t, at + i + 4, e + i + 4);
-            s5 += Square(t, at + i + 5, e + i + 5);
-            s6 += Square(t, at + i + 6, e + i + 6);
-            s7 += Square(t, at + i + 7, e + i + 7);
+            Eight difference = Eight.Load(t.X, at + i) - Eight.Load(t.Codes.Codes, e + i);
+            lanes += difference * difference;
         }
 
-        float sum = s0 + s4 + (s2 + s6) + (s1 + s5 + (s3 + s7));
+        float sum = lanes.Sum();
         for (; i < d; i++)
         {
             sum += Square(t, at + i, e + i);
@@ -281,14 +262,65 @@ internal static class QuantizeKernel
         return difference * difference;
     }
 
-    private static float Gradient<TRow, TCode>(
-        QuantizeArguments<TRow, TCode> t, long at, long e, float g, float slope, bool known)
+    private static void Clear<TRow, TCode>(QuantizeArguments<TRow, TCode> t, long row, long at, int d)
         where TRow : struct, IStorage
         where TCode : struct, IStorage
     {
-        float z = t.X.Decode(t.X.Read(at));
-        float value = t.Codes.Codes.Decode(t.Codes.Codes.Read(e));
-        return Utilities.Select(known, Gradient(z, value, g, slope), 0f);
+        if (t.HasLoss != 0)
+        {
+            t.Sums[row] = 0f;
+        }
+
+        if (t.HasGradX != 0)
+        {
+            Eight.Clear(t.GradX, at, d);
+        }
+
+        if (t.HasOutput != 0)
+        {
+            Eight.Clear(t.Output, at, d);
+        }
+    }
+
+    /// <summary>The gradient on top of the incoming one.</summary>
+    private static void Descend<TRow, TCode>(QuantizeArguments<TRow, TCode> t, long at, long e, int d, float slope)
+        where TRow : struct, IStorage
+        where TCode : struct, IStorage
+    {
+        int i = 0;
+        for (; i + Eight.Width <= d; i += Eight.Width)
+        {
+            Eight difference = Eight.Load(t.X, at + i) - Eight.Load(t.Codes.Codes, e + i);
+            (Eight.Load(t.Grad, at + i) + difference * slope).Store(t.GradX, at + i);
+        }
+
+        for (; i < d; i++)
+        {
+            float z = t.X.Decode(t.X.Read(at + i));
+            float g = t.Grad.Decode(t.Grad.Read(at + i));
+            g = Gradient(z, t.Codes.Codes.Decode(t.Codes.Codes.Read(e + i)), g, slope);
+            t.GradX.Write(at + i, t.GradX.Encode(g, 0));
+        }
+    }
+
+    /// <summary>The gradient of the commitment alone.</summary>
+    private static void Slopes<TRow, TCode>(QuantizeArguments<TRow, TCode> t, long at, long e, int d, float slope)
+        where TRow : struct, IStorage
+        where TCode : struct, IStorage
+    {
+        int i = 0;
+        for (; i + Eight.Width <= d; i += Eight.Width)
+        {
+            Eight difference = Eight.Load(t.X, at + i) - Eight.Load(t.Codes.Codes, e + i);
+            (difference * slope).Store(t.GradX, at + i);
+        }
+
+        for (; i < d; i++)
+        {
+            float z = t.X.Decode(t.X.Read(at + i));
+            float g = Gradient(z, t.Codes.Codes.Decode(t.Codes.Codes.Read(e + i)), 0f, slope);
+            t.GradX.Write(at + i, t.GradX.Encode(g, 0));
+        }
     }
 
     private static float Gradient(float z, float e, float g, float slope) =>

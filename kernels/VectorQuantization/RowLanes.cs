@@ -5,7 +5,7 @@ using Kernels.DeviceCode.Storage;
 
 namespace Kernels.DeviceCode.VectorQuantization;
 
-/// <summary>A group of items over some rows: each row has a power of two of lanes, all in the same warp.</summary>
+/// <summary>A group of items over some rows: each row has a power of two of lanes.</summary>
 internal struct RowLanes
 {
     /// <summary>Most lanes of a row.</summary>
@@ -25,6 +25,26 @@ internal struct RowLanes
 
     /// <summary>Which of its row's lanes an item is.</summary>
     public readonly int Lane() => Group.IdxX & (Count - 1);
+
+    /// <summary>The sum over the lanes of a row, for all of them. Every item of the group must call it.</summary>
+    public readonly float Sum(ArrayView<float> shared, float value)
+    {
+        int item = Group.IdxX;
+        int lane = Lane();
+        Group.Barrier();
+        shared[item] = value;
+        for (int half = Count >> 1; half > 0; half >>= 1)
+        {
+            Group.Barrier();
+            if (lane < half)
+            {
+                shared[item] = shared[item] + shared[item + half];
+            }
+        }
+
+        Group.Barrier();
+        return shared[item - lane];
+    }
 
     /// <summary>Stores four values, or zeros.</summary>
     internal static void Write<TStorage>(TStorage view, long k, Quad value, bool known)

@@ -1,6 +1,5 @@
 #if PEERS
 using BenchmarkDotNet.Attributes;
-using TorchSharp;
 using static TorchSharp.torch;
 
 namespace Kernels.Perf.VectorQuantization;

@@ -17,7 +17,12 @@ public partial class LearnBenchmarks
     private MemoryBuffer1D<int, Stride1D.Dense> _index = null!;
     private MemoryBuffer1D<int, Stride1D.Dense> _counts = null!;
     private SegmentSum _segments = null!;
+    private MemoryBuffer1D<float, Stride1D.Dense> _usage = null!;
     private Ema _ema = null!;
+    private Restart _restart = null!;
+    private Usage _measure = null!;
+    private KMeans _kMeans = null!;
+    private int _step;
 
     /// <summary>Rows, codes, length of a code, and how many of the codes are chosen at all.</summary>
     public readonly record struct Shape(int Rows, int Codes, int Dimension, int Used)
@@ -53,6 +58,11 @@ public partial class LearnBenchmarks
         _counts = _session.Accelerator.Allocate1D<int>(Sizes.Codes);
         _segments = new SegmentSum(_session.Accelerator, Sizes.Rows, Sizes.Codes, Sizes.Dimension);
         _ema = new Ema(_session.Accelerator, Sizes.Rows, Sizes.Codes, Sizes.Dimension);
+        _usage = _session.Accelerator.Allocate1D<float>(2);
+        _restart = new Restart(_session.Accelerator, Sizes.Rows, Sizes.Codes, Sizes.Dimension);
+        _measure = new Usage(_session.Accelerator, Sizes.Codes);
+        var once = new KMeansOptions { Iterations = 1, ChooseCentres = false };
+        _kMeans = new KMeans(_session.Accelerator, Sizes.Rows, Sizes.Codes, Sizes.Dimension, once);
         SetupPeers(_rows.GetAsArray1D(), index);
     }
 
@@ -62,6 +72,10 @@ public partial class LearnBenchmarks
     {
         _segments.Dispose();
         _ema.Dispose();
+        _restart.Dispose();
+        _measure.Dispose();
+        _kMeans.Dispose();
+        _usage.Dispose();
         _rows.Dispose();
         _codes.Dispose();
         _size.Dispose();
@@ -85,6 +99,31 @@ public partial class LearnBenchmarks
     {
         _ema.Update(
             _session.Stream, _rows.View, _index.View, _codes.View, _size.View, _sum.View, Sizes.Rows);
+        _session.Synchronize();
+    }
+
+    /// <summary>Codes without a row for a while start again.</summary>
+    [Benchmark]
+    public void RestartDead()
+    {
+        _restart.Run(
+            _session.Stream, _rows.View, _codes.View, _size.View, _sum.View, Sizes.Rows, _step++, _index.View);
+        _session.Synchronize();
+    }
+
+    /// <summary>Both numbers from the counts.</summary>
+    [Benchmark]
+    public void UsageAndPerplexity()
+    {
+        _measure.Measure(_session.Stream, _counts.View, _usage.View.SubView(0, 1), _usage.View.SubView(1, 1));
+        _session.Synchronize();
+    }
+
+    /// <summary>One step of Lloyd's: nearly all of it is the search.</summary>
+    [Benchmark]
+    public void KMeansStep()
+    {
+        _kMeans.Fit(_session.Stream, _rows.View, _codes.View, Sizes.Rows);
         _session.Synchronize();
     }
 

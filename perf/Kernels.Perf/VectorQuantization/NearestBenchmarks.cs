@@ -16,6 +16,8 @@ public partial class NearestBenchmarks
     private MemoryBuffer1D<int, Stride1D.Dense> _index = null!;
     private NearestCode _nearest = null!;
     private NearestCode _certified = null!;
+    private NearestCode _top = null!;
+    private MemoryBuffer1D<int, Stride1D.Dense> _indices = null!;
 
     /// <summary>Rows, codes and length of a code.</summary>
     public readonly record struct Shape(int Rows, int Codes, int Dimension)
@@ -47,6 +49,8 @@ public partial class NearestBenchmarks
         _nearest = new NearestCode(_session.Accelerator, Sizes.Rows, Sizes.Codes, Sizes.Dimension);
         _certified = new NearestCode(
             _session.Accelerator, Sizes.Rows, Sizes.Codes, Sizes.Dimension, certified: true);
+        _top = new NearestCode(_session.Accelerator, Sizes.Rows, Sizes.Codes, Sizes.Dimension, top: 10);
+        _indices = _session.Accelerator.Allocate1D<int>(10L * Sizes.Rows);
         SetupPeers(_rows.GetAsArray1D(), _codes.GetAsArray1D());
     }
 
@@ -56,6 +60,8 @@ public partial class NearestBenchmarks
     {
         _nearest.Dispose();
         _certified.Dispose();
+        _top.Dispose();
+        _indices.Dispose();
         _rows.Dispose();
         _codes.Dispose();
         _distance.Dispose();
@@ -70,6 +76,14 @@ public partial class NearestBenchmarks
     /// <summary>The same, proven.</summary>
     [Benchmark]
     public void Certified() => Search(_certified);
+
+    /// <summary>The ten nearest.</summary>
+    [Benchmark]
+    public void Top10()
+    {
+        _top.Search(_session.Stream, _rows.View, _codes.View, _indices.View, Sizes.Rows);
+        _session.Synchronize();
+    }
 
     private void Search(NearestCode nearest)
     {

@@ -102,7 +102,7 @@ public static class RotateReference
             {
                 Bounded rest = v[i] + (twice * (isForward ? q[i] : u[i]));
                 Bounded first = isOpposite ? Lost : 2 * (along * sum[i] / square);
-                Bounded second = isOpposite ? Lost : along / cosine * sum[i];
+                Bounded second = cosine.Value <= cosine.Bound ? Lost : along / cosine * sum[i];
                 // By the unit vector w the roundings are those of the square and its root; one more for each.
                 Bounded turn = Bounded.Either(first, second);
                 turn = turn with { Bound = turn.Bound + (Bounded.Gamma(d + 8) * 2 * size) };

@@ -23,9 +23,6 @@ internal enum RowWalk
 /// <param name="Lanes">How items share rows; of rows a lane each.</param>
 internal readonly record struct RowPlan(int Groups, int GroupSize, RowLanes Lanes)
 {
-    // Elements of a group of rows: some microseconds of work for a core.
-    private const int GroupElements = 8192;
-
     internal static RowWalk WalkFor(DeviceFacts facts) => facts.Class switch
     {
         DeviceClass.Host => RowWalk.Host,
@@ -42,18 +39,17 @@ internal readonly record struct RowPlan(int Groups, int GroupSize, RowLanes Lane
         int most = Math.Min(facts.MaxGroup, GroupTree.MaxGroup);
         if (walk == RowWalk.Rows)
         {
-            while (size * 2 <= most && (long)size * 2 * dimension <= GroupElements && size < rows)
-            {
-                size *= 2;
-            }
+            // Some microseconds of work for a core, and few sizes: PoCL compiles a kernel anew for each.
+            most = Math.Min(most, dimension <= 32 ? 256 : dimension <= 512 ? 32 : 2);
         }
-        else
-        {
-            while (size * 2 <= most)
-            {
-                size *= 2;
-            }
 
+        while (size * 2 <= most)
+        {
+            size *= 2;
+        }
+
+        if (walk == RowWalk.Lanes)
+        {
             while (1 << shift < Math.Min(Math.Min(units, RowLanes.Most), size))
             {
                 shift++;

@@ -12,6 +12,9 @@ internal unsafe struct HostSearch
     public HostStored Rows;
     public HostStored Codes;
     public float* Terms;
+
+    /// <summary>What the search writes; the pointers are into its views.</summary>
+    public NearestArguments Lists;
     public float* Scores;
     public float* Seconds;
     public int* Indices;
@@ -90,6 +93,17 @@ internal static class HostNearest
             float* seconds = stackalloc float[blocks * Width];
             int* indices = stackalloc int[blocks * Width];
             new Span<float>(scores, blocks * Width).Fill(float.NegativeInfinity);
+            long list = TopList.Begin(Search.Lists, split, head, firstRow);
+            if (TRunnerUp.Many)
+            {
+                // Nothing is above the least score of a row that is not there.
+                new Span<float>(scores + rows, (blocks * Width) - rows).Fill(float.PositiveInfinity);
+                for (int row = 0; row < rows; row++)
+                {
+                    TopList.Clear(Search.Lists, list + row);
+                }
+            }
+
             new Span<float>(seconds, blocks * Width).Fill(float.NegativeInfinity);
             new Span<int>(indices, blocks * Width).Fill(-1);
             Turn(z, room, firstRow, rows, blocks, head);
@@ -110,9 +124,15 @@ internal static class HostNearest
                         int place = own + lane;
                         Block(
                             z + ((long)own * d) + lane, codes, Search.Terms + at, code, count, d,
-                            lane + Vector<float>.Count < Width, scores + place, seconds + place, indices + place);
+                            lane + Vector<float>.Count < Width, Search.Lists, list + place, scores + place,
+                            seconds + place, indices + place);
                     }
                 }
+            }
+
+            if (TRunnerUp.Many)
+            {
+                return;
             }
 
             long result = ((((long)split * Search.Heads) + head) * Search.RowCount) + firstRow;
@@ -140,12 +160,12 @@ internal static class HostNearest
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private static unsafe void Block(
             float* z, float* codes, float* terms, int code, int count, int d, bool twoRegisters,
-            float* scores, float* seconds, int* indices)
+            NearestArguments lists, long list, float* scores, float* seconds, int* indices)
         {
             int w = Vector<float>.Count;
             int two = twoRegisters ? w : 0; // with one register to sixteen rows both are the same
-            var best0 = new Best(scores, seconds, indices);
-            var best1 = new Best(scores + two, seconds + two, indices + two);
+            var best0 = new Best(lists, list, scores, seconds, indices);
+            var best1 = new Best(lists, list + two, scores + two, seconds + two, indices + two);
             int k = 0;
             for (; k + 4 <= count; k += 4)
             {
@@ -206,7 +226,7 @@ internal static class HostNearest
         private static Vector<float> Finish(Vector<float> sum, float term) =>
             TMetric.EndsWithTerm ? sum * new Vector<float>(term) : sum;
 
-        private unsafe struct Best(float* scores, float* seconds, int* indices)
+        private unsafe struct Best(NearestArguments lists, long list, float* scores, float* seconds, int* indices)
         {
             private Vector<float> _score = Vector.Load(scores);
             private Vector<float> _second = Vector.Load(seconds);
@@ -214,6 +234,16 @@ internal static class HostNearest
 
             internal void Take(Vector<float> score, int index)
             {
+                if (TRunnerUp.Many)
+                {
+                    if (Vector.GreaterThanAny(score, _score))
+                    {
+                        Insert(score, index);
+                    }
+
+                    return;
+                }
+
                 Vector<int> better = Vector.GreaterThan(score, _score);
                 if (TRunnerUp.Kept)
                 {
@@ -223,6 +253,22 @@ internal static class HostNearest
 
                 _index = Vector.ConditionalSelect(better, new Vector<int>(index), _index);
                 _score = Vector.ConditionalSelect(better, score, _score);
+            }
+
+            // Of lists, the scores are the least of each.
+            private void Insert(Vector<float> score, int index)
+            {
+                float* least = stackalloc float[Vector<float>.Count];
+                Vector.Store(_score, least);
+                for (int i = 0; i < Vector<float>.Count; i++)
+                {
+                    if (score[i] > least[i])
+                    {
+                        least[i] = TopList.Insert(lists, list + i, score[i], index);
+                    }
+                }
+
+                _score = Vector.Load(least);
             }
 
             internal readonly void Store(float* scores, float* seconds, int* indices)

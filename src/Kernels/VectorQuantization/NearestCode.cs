@@ -27,7 +27,7 @@ namespace Kernels.VectorQuantization;
 /// <para>
 /// Load once for a shape, search often. A call allocates nothing and does not wait; it uses the object's scratch
 /// memory, so calls of one object must be on one stream, one after the other. Three launches: the codes' terms, the
-/// search, the result; three more where it is certified.
+/// search, the result; three more where it is certified, one where it finds several codes.
 /// </para>
 /// <example><code>
 /// using var nearest = new NearestCode(accelerator, maxRows: 4096, codes: 16384, dimension: 64);
@@ -41,6 +41,7 @@ public sealed class NearestCode : IDisposable
     private readonly NearestWalk _walk;
     private readonly CodeMetric _metric;
     private readonly int _splits;
+    private readonly int _top;
     private readonly MemoryBuffer1D<float, Stride1D.Dense> _numbers;
     private readonly MemoryBuffer1D<int, Stride1D.Dense> _indices;
     private readonly Lock _loading = new();
@@ -64,20 +65,22 @@ public sealed class NearestCode : IDisposable
     /// scores are closer than roundings can move them are decided by integers: rarely any of random rows, but all of
     /// them where each row has two codes at the same distance or the numbers are below 1e-17.
     /// </param>
+    /// <param name="top">Codes to find for each row, the nearest first, 1 to 32.</param>
     /// <exception cref="ArgumentNullException"><paramref name="accelerator"/> is null.</exception>
+    /// <exception cref="ArgumentException">More than one code is to be certified.</exception>
     /// <exception cref="ArgumentOutOfRangeException">A size or the metric is out of range.</exception>
     /// <exception cref="ObjectDisposedException">The accelerator is disposed.</exception>
     public NearestCode(
         Accelerator accelerator, int maxRows, int codes, int dimension, CodeMetric metric = CodeMetric.L2,
-        int heads = 1, int splits = 0, bool certified = false)
-        : this(accelerator, maxRows, codes, dimension, metric, heads, splits, certified, walk: null)
+        int heads = 1, int splits = 0, bool certified = false, int top = 1)
+        : this(accelerator, maxRows, codes, dimension, metric, heads, splits, certified, top, walk: null)
     {
     }
 
     /// <summary>With a walk that the device would not choose itself, for tests.</summary>
     internal NearestCode(
         Accelerator accelerator, int maxRows, int codes, int dimension, CodeMetric metric, int heads, int splits,
-        bool certified, NearestWalk? walk)
+        bool certified, int top, NearestWalk? walk)
     {
         Require.NotNull(accelerator);
         ObjectDisposedException.ThrowIf(accelerator.IsDisposed, accelerator);
@@ -87,18 +90,25 @@ public sealed class NearestCode : IDisposable
         Require.Defined(metric);
         Require.InRange(heads, 1, 65_537);
         Require.AtLeast(splits, 0);
+        Require.InRange(top, 1, TopList.Most + 1);
+        if (certified && top > 1)
+        {
+            throw new ArgumentException($"Only the nearest code can be certified, and {top} are to be found.", nameof(certified));
+        }
+
         _accelerator = accelerator;
         _facts = DeviceFacts.Of(accelerator);
         _walk = walk ?? NearestPlan.WalkFor(_facts, dimension);
         _metric = metric;
         _splits = splits;
+        _top = top;
         MaxRows = maxRows;
         Codes = codes;
         Dimension = dimension;
         Heads = heads;
         _partials = NearestPlan.Partials(_facts, _walk, maxRows, codes, dimension, heads, splits);
-        _numbers = accelerator.Allocate1D<float>(((long)heads * codes) + (2 * _partials));
-        _indices = accelerator.Allocate1D<int>(_partials);
+        _numbers = accelerator.Allocate1D<float>(((long)heads * codes) + ((1 + top) * _partials));
+        _indices = accelerator.Allocate1D<int>(top * _partials);
         _certify = certified ? new CertifyScratch(accelerator, (long)maxRows * heads, heads) : null;
     }
 
@@ -119,6 +129,9 @@ public sealed class NearestCode : IDisposable
     /// <summary>Codebooks.</summary>
     public int Heads { get; }
 
+    /// <summary>Codes found for each row.</summary>
+    public int Top => _top;
+
     /// <summary>Whether the index is proven to be that of the nearest code.</summary>
     public bool Certified => _certify is not null;
 
@@ -129,9 +142,12 @@ public sealed class NearestCode : IDisposable
     /// <param name="stream">A stream of the accelerator.</param>
     /// <param name="x">The rows, [rows, heads, dimension], row-major.</param>
     /// <param name="codes">The codebooks, [heads, codes, dimension], row-major.</param>
-    /// <param name="index">Out: the nearest code, [rows, heads]; -1 where there is none.</param>
+    /// <param name="index">
+    /// Out: the nearest codes, [rows, heads, top], the nearest first, the lower index first at equal scores; -1 where
+    /// there is none.
+    /// </param>
     /// <param name="rows">Rows, 0 to <see cref="MaxRows"/>.</param>
-    /// <param name="distance">Out, where given: the distance to it, [rows, heads], computed anew.</param>
+    /// <param name="distance">Out, where given: the distances to them, [rows, heads, top], computed anew.</param>
     /// <param name="margin">
     /// Out, where given: how much farther the runner-up is, [rows, heads], from the scores; infinite with one code.
     /// </param>
@@ -150,8 +166,8 @@ public sealed class NearestCode : IDisposable
         TensorView places = LinearChecks.Bytes(index);
         Require.Tensor(_accelerator, results * Dimension, x);
         Require.Tensor(_accelerator, (long)Heads * Codes * Dimension, codes);
-        LinearChecks.Floats(_accelerator, results, places, nameof(index));
-        Output(distance, results, nameof(distance));
+        LinearChecks.Floats(_accelerator, results * _top, places, nameof(index));
+        Output(distance, results * _top, nameof(distance));
         Output(margin, results, nameof(margin));
         foreach ((TensorView output, string name) in (ReadOnlySpan<(TensorView, string)>)
             [(places, nameof(index)), (distance, nameof(distance)), (margin, nameof(margin))])
@@ -182,9 +198,10 @@ public sealed class NearestCode : IDisposable
             Arguments = new NearestArguments
             {
                 Terms = numbers.SubView(0, terms),
-                Scores = numbers.SubView(terms, _partials),
-                Seconds = numbers.SubView(terms + _partials, _partials),
+                Scores = numbers.SubView(terms, _top * _partials),
+                Seconds = numbers.SubView(terms + (_top * _partials), _partials),
                 Indices = _indices.View,
+                Top = _top,
                 Rows = rows,
                 Codes = Codes,
                 Dimension = Dimension,
@@ -268,6 +285,7 @@ public sealed class NearestCode : IDisposable
 
         private readonly ItemLauncher<CodeTermWork<TCode, TMetric>> _terms;
         private readonly ItemLauncher<NearestResultWork<TRow, TCode, TMetric>> _result;
+        private readonly ItemLauncher<TopListMergeWork> _merge;
         private readonly Certifier<TRow, TCode, TMetric>? _certifier;
         private readonly Lazy<Action<AcceleratorStream, KernelConfig, TRow, TCode, NearestArguments, int>>[] _rows;
         private readonly Lazy<Action<AcceleratorStream, KernelConfig, TRow, TCode, NearestArguments>>[] _tiles;
@@ -277,11 +295,13 @@ public sealed class NearestCode : IDisposable
             Accelerator a = owner._accelerator;
             _terms = new(a, owner._facts);
             _result = new(a, owner._facts);
+            _merge = new(a, owner._facts);
             _certifier = owner._certify is { } scratch ? new(a, owner._facts, scratch) : null;
             _rows =
             [
                 new(() => a.LoadKernel<TRow, TCode, NearestArguments, int>(NearestRows.Search<TRow, TCode, TMetric, BestOnly>)),
                 new(() => a.LoadKernel<TRow, TCode, NearestArguments, int>(NearestRows.Search<TRow, TCode, TMetric, WithRunnerUp>)),
+                new(() => a.LoadKernel<TRow, TCode, NearestArguments, int>(NearestRows.Search<TRow, TCode, TMetric, BestFew>)),
             ];
             _tiles =
             [
@@ -289,6 +309,8 @@ public sealed class NearestCode : IDisposable
                 new(() => Tile<BestOnly, PacketAccess>(a)),
                 new(() => Tile<WithRunnerUp, ScalarAccess>(a)),
                 new(() => Tile<WithRunnerUp, PacketAccess>(a)),
+                new(() => ManyTile<ScalarAccess>(a)),
+                new(() => ManyTile<PacketAccess>(a)),
             ];
         }
 
@@ -298,7 +320,8 @@ public sealed class NearestCode : IDisposable
             var codes = Stored<TCode>(call.Codes);
             NearestArguments t = call.Arguments;
             bool wantsMargin = call.Margin.Length > 0;
-            bool runnerUp = wantsMargin || _certifier is not null;
+            // Which of the walks: the best alone, with the runner-up's score, or the best few.
+            int kept = t.Top > 1 ? 2 : wantsMargin || _certifier is not null ? 1 : 0;
             NearestPlan plan = call.Plan;
             int groups = checked(plan.RowGroups * plan.Splits * t.Heads);
             long grain = Math.Max(1, 65_536 / t.Dimension);
@@ -307,18 +330,18 @@ public sealed class NearestCode : IDisposable
             switch (owner._walk)
             {
                 case NearestWalk.Host:
-                    OnHost(owner, call, runnerUp);
+                    OnHost(owner, call, kept);
                     break;
                 case NearestWalk.Rows:
                     lock (s_gate)
                     {
-                        _rows[runnerUp ? 1 : 0].Value(stream, (groups, plan.GroupSize), rows, codes, t, plan.Chunk);
+                        _rows[kept].Value(stream, (groups, plan.GroupSize), rows, codes, t, plan.Chunk);
                     }
                     break;
                 default:
                     bool packets = t.Dimension % 4 == 0 && Alignment.IsPacked(owner._accelerator, call.Rows)
                         && Alignment.IsPacked(owner._accelerator, call.Codes);
-                    int kernel = (runnerUp ? 2 : 0) + (packets ? 1 : 0);
+                    int kernel = (2 * kept) + (packets ? 1 : 0);
                     lock (s_gate)
                     {
                         _tiles[kernel].Value(stream, (groups, plan.GroupSize), rows, codes, t);
@@ -326,7 +349,13 @@ public sealed class NearestCode : IDisposable
                     break;
             }
 
-            if (_certifier is not null)
+            long results = (long)t.Rows * t.Heads;
+            if (t.Top > 1)
+            {
+                var merge = new TopListMergeWork { Arguments = t };
+                _merge.Run(stream, merge, 0, results, 1);
+            }
+            else if (_certifier is not null)
             {
                 _certifier.Run(stream, rows, codes, t, grain);
                 t.Splits = 1; // merged
@@ -343,7 +372,7 @@ public sealed class NearestCode : IDisposable
                 WantsDistance = call.Distance.Length > 0 ? 1 : 0,
                 WantsMargin = wantsMargin ? 1 : 0,
             };
-            _result.Run(stream, result, 0, (long)t.Rows * t.Heads, grain);
+            _result.Run(stream, result, 0, results * t.Top, grain);
         }
 
         private static Action<AcceleratorStream, KernelConfig, TRow, TCode, NearestArguments> Tile<TRunnerUp, TAccess>(
@@ -353,6 +382,11 @@ public sealed class NearestCode : IDisposable
             accelerator.LoadKernel<TRow, TCode, NearestArguments>(
                 NearestTile.Search<TRow, TCode, TMetric, TRunnerUp, TAccess>);
 
+        private static Action<AcceleratorStream, KernelConfig, TRow, TCode, NearestArguments> ManyTile<TAccess>(
+            Accelerator accelerator)
+            where TAccess : struct, IAccess =>
+            accelerator.LoadKernel<TRow, TCode, NearestArguments>(NearestTile.SearchMany<TRow, TCode, TMetric, TAccess>);
+
         private static TStorage Stored<TStorage>(TensorView view)
             where TStorage : struct, IStorage => view.Storage switch
             {
@@ -361,7 +395,7 @@ public sealed class NearestCode : IDisposable
                 _ => (TStorage)(object)new BF16(view.As<ushort>()),
             };
 
-        private static unsafe void OnHost(NearestCode owner, in Call call, bool runnerUp)
+        private static unsafe void OnHost(NearestCode owner, in Call call, int kept)
         {
             NearestArguments t = call.Arguments;
             var search = new HostSearch
@@ -369,6 +403,7 @@ public sealed class NearestCode : IDisposable
                 Rows = new HostStored(call.Rows),
                 Codes = new HostStored(call.Codes),
                 Terms = (float*)t.Terms.LoadEffectiveAddressAsPtr(),
+                Lists = t,
                 Scores = (float*)t.Scores.LoadEffectiveAddressAsPtr(),
                 Seconds = (float*)t.Seconds.LoadEffectiveAddressAsPtr(),
                 Indices = (int*)t.Indices.LoadEffectiveAddressAsPtr(),
@@ -377,13 +412,17 @@ public sealed class NearestCode : IDisposable
                 Dimension = t.Dimension,
                 Heads = t.Heads,
             };
-            if (runnerUp)
+            switch (kept)
             {
-                HostNearest.Run<TMetric, WithRunnerUp>(search, call.Plan, owner._facts.Cores);
-            }
-            else
-            {
-                HostNearest.Run<TMetric, BestOnly>(search, call.Plan, owner._facts.Cores);
+                case 0:
+                    HostNearest.Run<TMetric, BestOnly>(search, call.Plan, owner._facts.Cores);
+                    break;
+                case 1:
+                    HostNearest.Run<TMetric, WithRunnerUp>(search, call.Plan, owner._facts.Cores);
+                    break;
+                default:
+                    HostNearest.Run<TMetric, BestFew>(search, call.Plan, owner._facts.Cores);
+                    break;
             }
         }
     }

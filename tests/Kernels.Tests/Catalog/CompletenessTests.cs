@@ -109,6 +109,8 @@ public sealed partial class CompletenessTests
         Nearest("SquaredL2"),
         Nearest("NegativeDot"),
         Nearest("OneMinusCosine"),
+        new(
+            "TopList*", typeof(NearestReference), typeof(NearestTopProperties), "VectorQuantization/NearestBenchmarks.Top10"),
         Certified("CodeLimitWork"),
         Certified("CertifyOpenWork"),
         Quantize("vq/quantize"),
@@ -117,6 +119,13 @@ public sealed partial class CompletenessTests
         Learn("vq/segmentsort", typeof(SegmentSumReference), typeof(SegmentSumProperties), "SegmentSum"),
         Learn("Segment*", typeof(SegmentSumReference), typeof(SegmentSumProperties), "SegmentSum"),
         Learn("Ema*", typeof(EmaReference), typeof(EmaProperties), "EmaUpdate"),
+        Learn("Restart*", typeof(RestartReference), typeof(RestartProperties), "RestartDead"),
+        Learn("Usage*", typeof(UsageReference), typeof(UsageProperties), "UsageAndPerplexity"),
+        Learn("KMeans*", typeof(KMeansReference), typeof(KMeansProperties), "KMeansStep"),
+        new("vq/rotate", typeof(RotateReference), typeof(RotateProperties), "VectorQuantization/RotateBenchmarks.Backward"),
+        new(
+            "vq/softmaxcodes", typeof(SoftmaxCodesReference), typeof(SoftmaxCodesProperties),
+            "VectorQuantization/SoftmaxCodesBenchmarks.Backward"),
     ];
 
     // What walks and kernels take as their mathematics; storages and accesses move bits and are in StorageTests.

@@ -54,6 +54,58 @@ public sealed class VectorQuantizationRunTests : IDisposable
     }
 
     [Fact]
+    public void The_rotation_trick_is_within_the_bounds_of_the_oracle()
+    {
+        const int N = 5, D = 6;
+        float[] x = new Draw(4).Floats(N * D);
+        float[] q = new Draw(5).Floats(N * D);
+        float[] grad = new Draw(6).Floats(N * D);
+        x.AsSpan(0, D).Clear(); // without a direction
+        JsonElement outputs = Run(
+            "rotate", new JsonObject { ["x"] = Tensor(x, N, D), ["q"] = Tensor(q, N, D), ["grad"] = Tensor(grad, N, D) });
+        (_, Bounded[] gradX) = RotateReference.Evaluate(x, q, grad, D);
+        Assert.Equal(q, Floats(outputs, "output", "[5,6]"));
+        LinearDevice.AssertWithin(gradX, Floats(outputs, "gradX", "[5,6]"), "gradX");
+        JsonElement none = Run(
+            "rotate", new JsonObject { ["x"] = Tensor([], 0, 2), ["q"] = Tensor([], 0, 2), ["grad"] = Tensor([], 0, 2) });
+        Assert.Empty(Floats(none, "gradX", "[0,2]"));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void The_gradient_through_softmax_is_within_the_bounds_of_the_oracle(bool given)
+    {
+        const int N = 5, K = 7, D = 3;
+        float[] x = new Draw(7).Floats(N * D, 1e-2, 2);
+        float[] codes = new Draw(8).Floats(K * D, 1e-2, 2);
+        float[] grad = new Draw(9).Floats(N * D);
+        var inputs = new JsonObject
+        {
+            ["x"] = Tensor(x, N, D),
+            ["codes"] = Tensor(codes, K, D),
+            ["grad"] = Tensor(grad, N, D),
+        };
+        if (given)
+        {
+            inputs["index"] = Tensor([6, -1, 0, 3, 3], N);
+        }
+
+        JsonElement outputs = Run("softmaxcodes", inputs);
+
+        int[] index = Array.ConvertAll(Floats(outputs, "index", "[5]"), i => (int)i);
+        if (!given)
+        {
+            NearestRow[] rows = new NearestReference(NearestMetric.Dot, codes, D).SearchAll(x, 1);
+            Assert.All(Enumerable.Range(0, N), i => Assert.True(rows[i].Admits(index[i])));
+        }
+
+        (Bounded[] gradX, Bounded[] gradCodes) = SoftmaxCodesReference.Backward(x, codes, index, grad, D);
+        LinearDevice.AssertWithin(gradX, Floats(outputs, "gradX", "[5,3]"), "gradX");
+        LinearDevice.AssertWithin(gradCodes, Floats(outputs, "gradCodes", "[7,3]"), "gradCodes");
+    }
+
+    [Fact]
     public void Without_rows_there_is_no_loss()
     {
         JsonElement outputs = Run("quantize", new JsonObject { ["x"] = Tensor([], 0, 3), ["codes"] = Tensor([1, 2, 3], 1, 3) });
@@ -69,6 +121,11 @@ public sealed class VectorQuantizationRunTests : IDisposable
     [InlineData("quantize", """{"x": [2, 3], "codes": [2, 3], "grad": [2, 2]}""", "{}", "d = 3")]
     [InlineData("quantize", """{"x": [2, 3], "codes": [2, 3]}""", """{"beta": -1}""", "beta must be")]
     [InlineData("quantize", """{"x": [2, 3]}""", "{}", "'codes'")]
+    [InlineData("rotate", """{"x": [2, 3], "q": [2, 3], "grad": [3, 3]}""", "{}", "n = 2")]
+    [InlineData("rotate", """{"x": [2, 0], "q": [2, 0], "grad": [2, 0]}""", "{}", "a dimension")]
+    [InlineData("rotate", """{"x": [2, 3], "q": [2, 3]}""", "{}", "'grad'")]
+    [InlineData("softmaxcodes", """{"x": [2, 3], "codes": [0, 3], "grad": [2, 3]}""", "{}", "There must be a code")]
+    [InlineData("softmaxcodes", """{"x": [2, 3], "codes": [4, 3]}""", "{}", "'grad'")]
     public void A_wrong_case_is_refused_with_its_reason(string name, string shapes, string options, string reason)
     {
         var inputs = new JsonObject();

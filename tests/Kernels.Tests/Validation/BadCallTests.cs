@@ -383,6 +383,9 @@ public sealed partial class BadCallTests
         yield return Bad<ArgumentOutOfRangeException>("NearestCode..ctor", "no dimension", "dimension", f => new NearestCode(f.Accelerator, 1, 1, 0));
         yield return Bad<ArgumentOutOfRangeException>("NearestCode..ctor", "no heads", "heads", f => new NearestCode(f.Accelerator, 1, 1, 1, heads: 0));
         yield return Bad<ArgumentOutOfRangeException>("NearestCode..ctor", "a negative split", "splits", f => new NearestCode(f.Accelerator, 1, 1, 1, splits: -1));
+        yield return Bad<ArgumentOutOfRangeException>("NearestCode..ctor", "no code to find", "top", f => new NearestCode(f.Accelerator, 1, 1, 1, top: 0));
+        yield return Bad<ArgumentOutOfRangeException>("NearestCode..ctor", "too many codes to find", "top", f => new NearestCode(f.Accelerator, 1, 64, 1, top: 33));
+        yield return Bad<ArgumentException>("NearestCode..ctor", "several certified codes", "certified", f => new NearestCode(f.Accelerator, 1, 4, 1, certified: true, top: 2));
         yield return Bad<ArgumentOutOfRangeException>("NearestCode..ctor", "no such metric", "metric", f => new NearestCode(f.Accelerator, 1, 1, 1, (CodeMetric)9));
         yield return Search<ArgumentNullException>("no stream", "stream", (f, n) => n.Search(null!, f.P, f.G, Int(f.X, 4), 4));
         yield return Search<ArgumentException>("rows too short", "x", (f, n) => n.Search(f.Stream, f.P, f.G, Int(f.X, 3), 3));
@@ -448,6 +451,39 @@ public sealed partial class BadCallTests
             q.Dispose();
             q.Apply(f.Stream, f.P, f.G, Int(f.X, 4), 4);
         });
+        yield return Bad<ArgumentNullException>("Rotate..ctor", "null", "accelerator", _ => new Rotate(null!, 1, 1, 1));
+        yield return Bad<ArgumentOutOfRangeException>("Rotate..ctor", "no codes", "codes", f => new Rotate(f.Accelerator, 1, 0, 1));
+        yield return Rotate<ArgumentNullException>("no stream", "stream", (f, r) => r.Backward(null!, f.P, f.G, Int(f.X, 4), 4, f.M, f.V));
+        yield return Rotate<ArgumentException>("rows too long", "x", (f, r) => r.Backward(f.Stream, f.P, f.G, Int(f.X, 3), 3, f.M, f.V));
+        yield return Rotate<ArgumentException>("codes too short", "codes", (f, r) => r.Backward(f.Stream, f.P, f.M.SubView(0, 12), Int(f.X, 4), 4, f.M, f.V));
+        yield return Rotate<ArgumentException>("index too short", "index", (f, r) => r.Backward(f.Stream, f.P, f.G, Int(f.X, 3), 4, f.M, f.V));
+        yield return Rotate<ArgumentException>("no incoming gradient", "grad", (f, r) => r.Backward(f.Stream, f.P, f.G, Int(f.X, 4), 4, default, f.V));
+        yield return Rotate<ArgumentException>("no gradient", "gradX", (f, r) => r.Backward(f.Stream, f.P, f.G, Int(f.X, 4), 4, f.M, default));
+        yield return Rotate<ArgumentException>("output too short", "output", (f, r) => r.Backward(f.Stream, f.P, f.G, Int(f.X, 4), 4, f.M, f.V, f.Y.SubView(0, 4)));
+        yield return Rotate<ArgumentException>("two outputs in one place", null, (f, r) => r.Backward(f.Stream, f.P, f.G, Int(f.X, 4), 4, f.M, f.V, f.V));
+        yield return Rotate<ArgumentException>("a gradient on a code", null, (f, r) => r.Backward(f.Stream, f.P, f.V, Int(f.X, 4), 4, f.M, f.V));
+        yield return Rotate<ArgumentException>("no output", "output", (f, r) => r.Forward(f.Stream, f.P, f.G, Int(f.X, 4), 4, default));
+        yield return Rotate<ArgumentOutOfRangeException>("too many rows", "rows", (f, r) => r.Backward(f.Stream, f.P, f.G, Int(f.X, 5), 5, f.M, f.V));
+        yield return Rotate<ArgumentException>("another device", "grad", (f, r) => r.Backward(f.Stream, f.P, f.G, Int(f.X, 4), 4, f.ForeignTensor.View, f.V));
+        yield return Rotate<ObjectDisposedException>("a disposed buffer", null, (f, r) => r.Backward(f.Stream, f.P, f.G, Int(f.X, 4), 4, f.Disposed, f.V));
+        yield return Bad<ArgumentNullException>("SoftmaxCodes..ctor", "null", "accelerator", _ => new SoftmaxCodes(null!, 1, 1, 1));
+        yield return Bad<ArgumentOutOfRangeException>("SoftmaxCodes..ctor", "no rows", "maxRows", f => new SoftmaxCodes(f.Accelerator, 0, 1, 1));
+        yield return Softmax<ArgumentNullException>("no stream", "stream", (f, s) => s.Backward(null!, f.P, f.G, Int(f.X, 4), 4, f.M, f.V));
+        yield return Softmax<ArgumentException>("rows too long", "x", (f, s) => s.Backward(f.Stream, f.P, f.G, Int(f.X, 3), 3, f.M, f.V));
+        yield return Softmax<ArgumentException>("codes too short", "codes", (f, s) => s.Backward(f.Stream, f.P, f.M.SubView(0, 12), Int(f.X, 4), 4, f.M, f.V));
+        yield return Softmax<ArgumentException>("index too short", "index", (f, s) => s.Backward(f.Stream, f.P, f.G, Int(f.X, 3), 4, f.M, f.V));
+        yield return Softmax<ArgumentException>("no incoming gradient", "grad", (f, s) => s.Backward(f.Stream, f.P, f.G, Int(f.X, 4), 4, default, f.V));
+        yield return Softmax<ArgumentException>("gradX too short", "gradX", (f, s) => s.Backward(f.Stream, f.P, f.G, Int(f.X, 4), 4, f.M, f.V.SubView(0, 12)));
+        yield return Softmax<ArgumentException>("gradCodes too short", "gradCodes", (f, s) => s.Backward(f.Stream, f.P, f.G, Int(f.X, 4), 4, f.M, default, f.V.SubView(0, 12)));
+        yield return Softmax<ArgumentException>("gradient of the codes on them", null, (f, s) => s.Backward(f.Stream, f.P, f.V, Int(f.X, 4), 4, f.M, default, f.V));
+        yield return Softmax<ArgumentException>("two outputs in one place", null, (f, s) => s.Backward(f.Stream, f.P, f.G, Int(f.X, 4), 4, f.M, f.V, f.V));
+        yield return Softmax<ArgumentOutOfRangeException>("too many rows", "rows", (f, s) => s.Backward(f.Stream, f.P, f.G, Int(f.X, 5), 5, f.M, f.V));
+        yield return Softmax<ArgumentException>("another device", "grad", (f, s) => s.Backward(f.Stream, f.P, f.G, Int(f.X, 4), 4, f.ForeignTensor.View, f.V));
+        yield return Softmax<ObjectDisposedException>("disposed", null, (f, s) =>
+        {
+            s.Dispose();
+            s.Backward(f.Stream, f.P, f.G, Int(f.X, 4), 4, f.M, f.V);
+        });
     }
 
     private static IEnumerable<BadCall> Files()
@@ -492,6 +528,17 @@ public sealed partial class BadCallTests
         {
             using var quantize = new Quantize(f.Accelerator, 4, 4, 4);
             call(f, quantize);
+        });
+
+    private static BadCall Rotate<TException>(string what, string? argument, Action<BadCallFixture, Rotate> call)
+        where TException : Exception => Bad<TException>(
+            "Rotate.Backward", what, argument, f => call(f, new Rotate(f.Accelerator, 4, 4, 4)));
+
+    private static BadCall Softmax<TException>(string what, string? argument, Action<BadCallFixture, SoftmaxCodes> call)
+        where TException : Exception => Bad<TException>("SoftmaxCodes.Backward", what, argument, f =>
+        {
+            using var softmax = new SoftmaxCodes(f.Accelerator, 4, 4, 4);
+            call(f, softmax);
         });
 
     private static BadCall Bad<TException>(string member, string what, string? argument, Action<BadCallFixture> call)

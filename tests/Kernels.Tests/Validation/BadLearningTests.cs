@@ -8,7 +8,12 @@ public sealed partial class BadCallTests
     private static IEnumerable<BadCall> Learning() =>
         Shapes("SegmentSum", "segments", (f, rows, codes, d, heads) => new SegmentSum(f.Accelerator, rows, codes, d, heads))
             .Concat(Shapes("Ema", "codes", (f, rows, codes, d, heads) => new Ema(f.Accelerator, rows, codes, d, null, heads)))
+            .Concat(Shapes("Restart", "codes", (f, rows, codes, d, heads) => new Restart(f.Accelerator, rows, codes, d, null, heads)))
+            .Concat(Shapes("KMeans", "codes", (f, rows, codes, d, heads) => new KMeans(f.Accelerator, rows, codes, d, null, heads)))
             .Concat(Sums())
+            .Concat(Restarts())
+            .Concat(Usages())
+            .Concat(Means())
             .Concat(Updates());
 
     private static IEnumerable<BadCall> Shapes(
@@ -84,6 +89,112 @@ public sealed partial class BadCallTests
             e.Update(f.Stream, f.P, Int(f.X, 4), f.G, f.Y.SubView(0, 4), f.M, 4);
         });
     }
+
+    private static IEnumerable<BadCall> Restarts()
+    {
+        yield return Bad<ArgumentNullException>("Restart..ctor", "null", "accelerator", _ => new Restart(null!, 1, 1, 1));
+        foreach (double bad in new[] { -1, double.NaN, double.PositiveInfinity })
+        {
+            yield return Bad<ArgumentOutOfRangeException>(
+                "Restart..ctor", $"threshold {bad}", "options", f => new Restart(f.Accelerator, 1, 1, 1, new RestartOptions { Threshold = bad }));
+            yield return Bad<ArgumentOutOfRangeException>(
+                "Restart..ctor", $"reset {bad}", "options", f => new Restart(f.Accelerator, 1, 1, 1, new RestartOptions { Reset = bad }));
+        }
+
+        yield return Run<ArgumentNullException>("no stream", "stream", (f, r) => r.Run(null!, f.P, f.G, f.Y.SubView(0, 4), f.M, 4, 0));
+        yield return Run<ArgumentException>("rows too long", "x", (f, r) => r.Run(f.Stream, f.P, f.G, f.Y.SubView(0, 4), f.M, 3, 0));
+        yield return Run<ArgumentException>("index too short", "index", (f, r) => r.Run(f.Stream, f.P, f.G, f.Y.SubView(0, 4), f.M, 4, 0, Int(f.X, 3)));
+        yield return Run<ArgumentException>("codes too short", "codes", (f, r) => r.Run(f.Stream, f.P, f.V.SubView(0, 12), f.Y.SubView(0, 4), f.M, 4, 0));
+        yield return Run<ArgumentException>("sizes too short", "clusterSize", (f, r) => r.Run(f.Stream, f.P, f.G, f.Y.SubView(0, 3), f.M, 4, 0));
+        yield return Run<ArgumentException>("sums too short", "clusterSum", (f, r) => r.Run(f.Stream, f.P, f.G, f.Y.SubView(0, 4), f.M.SubView(0, 3), 4, 0));
+        yield return Run<ArgumentException>("codes on the rows", "codes", (f, r) => r.Run(f.Stream, f.P, f.P, f.Y.SubView(0, 4), f.M, 4, 0));
+        yield return Run<ArgumentOutOfRangeException>("too many rows", "rows", (f, r) => r.Run(f.Stream, f.P, f.G, f.Y.SubView(0, 4), f.M, 5, 0));
+        yield return Run<ArgumentOutOfRangeException>("a negative step", "step", (f, r) => r.Run(f.Stream, f.P, f.G, f.Y.SubView(0, 4), f.M, 4, -1));
+        yield return Run<ArgumentException>("another device", "x", (f, r) => r.Run(f.Stream, f.ForeignTensor.View, f.G, f.Y.SubView(0, 4), f.M, 4, 0));
+        yield return Run<ObjectDisposedException>("disposed", null, (f, r) =>
+        {
+            r.Dispose();
+            r.Run(f.Stream, f.P, f.G, f.Y.SubView(0, 4), f.M, 4, 0);
+        });
+    }
+
+    private static IEnumerable<BadCall> Usages()
+    {
+        yield return Bad<ArgumentNullException>("Usage..ctor", "null", "accelerator", _ => new Usage(null!, 1));
+        yield return Bad<ArgumentOutOfRangeException>("Usage..ctor", "no codes", "codes", f => new Usage(f.Accelerator, 0));
+        yield return Bad<ArgumentOutOfRangeException>("Usage..ctor", "no heads", "heads", f => new Usage(f.Accelerator, 1, 0));
+        yield return Measure<ArgumentNullException>("no stream", "stream", (f, u) => u.Measure(null!, Int(f.X, 4), f.Y.SubView(0, 1)));
+        yield return Measure<ArgumentException>("counts too short", "counts", (f, u) => u.Measure(f.Stream, Int(f.X, 3), f.Y.SubView(0, 1)));
+        yield return Measure<ArgumentException>("usage too long", "usage", (f, u) => u.Measure(f.Stream, Int(f.X, 4), f.Y));
+        yield return Measure<ArgumentException>("perplexity too long", "perplexity", (f, u) => u.Measure(f.Stream, Int(f.X, 4), f.Y.SubView(0, 1), f.M));
+        yield return Measure<ArgumentException>("usage on the counts", "usage", (f, u) => u.Measure(f.Stream, Int(f.X, 4), f.X.SubView(0, 1)));
+        yield return Measure<ArgumentException>("both in one place", "perplexity", (f, u) => u.Measure(f.Stream, Int(f.X, 4), f.Y.SubView(0, 1), f.Y.SubView(0, 1)));
+        yield return Measure<ArgumentException>("another device", "usage", (f, u) => u.Measure(f.Stream, Int(f.X, 4), f.ForeignTensor.Floats.SubView(0, 1)));
+        yield return Measure<ObjectDisposedException>("disposed", null, (f, u) =>
+        {
+            u.Dispose();
+            u.Measure(f.Stream, Int(f.X, 4), f.Y.SubView(0, 1));
+        });
+        yield return Bad<ArgumentNullException>("UsageWindow..ctor", "null", "accelerator", _ => new UsageWindow(null!, 1, 1));
+        yield return Bad<ArgumentOutOfRangeException>("UsageWindow..ctor", "no rows", "maxRows", f => new UsageWindow(f.Accelerator, 0, 1));
+        yield return Window<ArgumentNullException>("no stream", "stream", (f, w) => w.Add(null!, Int(f.X, 4), 4));
+        yield return Window<ArgumentException>("index too short", "index", (f, w) => w.Add(f.Stream, Int(f.X, 3), 4));
+        yield return Window<ArgumentOutOfRangeException>("too many rows", "rows", (f, w) => w.Add(f.Stream, Int(f.X, 5), 5));
+        yield return Window<ArgumentException>("usage too long", "usage", (f, w) => w.Measure(f.Stream, f.Y));
+        yield return Window<ObjectDisposedException>("disposed", null, (f, w) =>
+        {
+            w.Dispose();
+            w.Add(f.Stream, Int(f.X, 4), 4);
+        });
+    }
+
+    private static IEnumerable<BadCall> Means()
+    {
+        yield return Bad<ArgumentNullException>("KMeans..ctor", "null", "accelerator", _ => new KMeans(null!, 1, 1, 1));
+        yield return Bad<ArgumentOutOfRangeException>(
+            "KMeans..ctor", "negative iterations", "options", f => new KMeans(f.Accelerator, 1, 1, 1, new KMeansOptions { Iterations = -1 }));
+        yield return Fit<ArgumentNullException>("no stream", "stream", (f, k) => k.Fit(null!, f.P, f.M, 4));
+        yield return Fit<ArgumentException>("rows too long", "x", (f, k) => k.Fit(f.Stream, f.P, f.M, 3));
+        yield return Fit<ArgumentException>("codes too short", "codes", (f, k) => k.Fit(f.Stream, f.P, f.M.SubView(0, 12), 4));
+        yield return Fit<ArgumentException>("mask too short", "mask", (f, k) => k.Fit(f.Stream, f.P, f.M, 4, Int(f.X, 3)));
+        yield return Fit<ArgumentException>("codes on the rows", "codes", (f, k) => k.Fit(f.Stream, f.M, f.M, 4));
+        yield return Fit<ArgumentException>("codes on the mask", "codes", (f, k) => k.Fit(f.Stream, f.P, f.M, 4, Int(f.M, 4)));
+        yield return Fit<ArgumentOutOfRangeException>("too many rows", "rows", (f, k) => k.Fit(f.Stream, f.P, f.M, 5));
+        yield return Fit<ArgumentException>("another device", "x", (f, k) => k.Fit(f.Stream, f.ForeignTensor.View, f.M, 4));
+        yield return Fit<ObjectDisposedException>("disposed", null, (f, k) =>
+        {
+            k.Dispose();
+            k.Fit(f.Stream, f.P, f.M, 4);
+        });
+    }
+
+    private static BadCall Run<TException>(string what, string? argument, Action<BadCallFixture, Restart> call)
+        where TException : Exception => Bad<TException>("Restart.Run", what, argument, f =>
+        {
+            using var restart = new Restart(f.Accelerator, 4, 4, 4);
+            call(f, restart);
+        });
+
+    private static BadCall Measure<TException>(string what, string? argument, Action<BadCallFixture, Usage> call)
+        where TException : Exception => Bad<TException>("Usage.Measure", what, argument, f =>
+        {
+            using var usage = new Usage(f.Accelerator, 4);
+            call(f, usage);
+        });
+
+    private static BadCall Window<TException>(string what, string? argument, Action<BadCallFixture, UsageWindow> call)
+        where TException : Exception => Bad<TException>("UsageWindow.Add", what, argument, f =>
+        {
+            using var window = new UsageWindow(f.Accelerator, 4, 4);
+            call(f, window);
+        });
+
+    private static BadCall Fit<TException>(string what, string? argument, Action<BadCallFixture, KMeans> call)
+        where TException : Exception => Bad<TException>("KMeans.Fit", what, argument, f =>
+        {
+            using var kMeans = new KMeans(f.Accelerator, 4, 4, 4);
+            call(f, kMeans);
+        });
 
     private static BadCall Sum<TException>(string what, string? argument, Action<BadCallFixture, SegmentSum> call)
         where TException : Exception => Bad<TException>("SegmentSum.Sum", what, argument, f =>

@@ -231,7 +231,7 @@ public sealed class NearestCertifyProperties
         using var rows = new GuardedTensor(accelerator, storage, Bits(x), 0);
         using var book = new GuardedTensor(accelerator, storage, Bits(codes), 0);
         using var index = new GuardedTensor(accelerator, new float[n * heads]);
-        using var nearest = new NearestCode(accelerator, n, k, d, metric, heads, splits, certified, walk);
+        using var nearest = new NearestCode(accelerator, n, k, d, metric, heads, splits, certified, top: 1, walk);
         nearest.Search(accelerator.DefaultStream, rows.View, book.View, index.Floats.Cast<int>(), n);
         accelerator.Synchronize();
         return Array.ConvertAll(index.Bits(), b => (int)b);

@@ -384,7 +384,7 @@ public sealed class NearestProperties
         using var distance = new GuardedTensor(accelerator, Storage.F32, untouched);
         using var margin = new GuardedTensor(accelerator, Storage.F32, untouched);
         using var nearest = new NearestCode(
-            accelerator, Math.Max(n, 1), k, d, metric, heads, splits, certified: false, walk);
+            accelerator, Math.Max(n, 1), k, d, metric, heads, splits, certified: false, top: 1, walk);
         nearest.Search(
             accelerator.DefaultStream, rows.View, book.View, index.Floats.Cast<int>(), n, distance.Floats, margin.Floats);
         accelerator.Synchronize();

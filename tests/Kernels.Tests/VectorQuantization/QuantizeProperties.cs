@@ -48,7 +48,7 @@ public sealed class QuantizeProperties
         (int n, int k, int d, int heads) = RowCase.Shapes[shape];
         var c = new RowCase(n, k, d, heads, rows, codes, 10 * shape);
         const double Beta = 0.3;
-        foreach ((Accelerator accelerator, RowWalk? walk) in RowCase.Places(small: shape is not (4 or 8)))
+        foreach ((Accelerator accelerator, RowWalk? walk) in RowCase.Places(small: shape is 1 or 2 or 3 && (rows, codes) == (Storage.F32, Storage.F32)))
         {
             string what = $"{accelerator.AcceleratorType} {walk}";
             Result got = Apply(accelerator, walk, c, hasGrad, Beta, shift: shape % 2);
@@ -90,7 +90,7 @@ public sealed class QuantizeProperties
         foreach (Storage storage in Enum.GetValues<Storage>())
         {
             var c = new RowCase(21, 9, 20, 2, storage, Storage.F32, 3);
-            foreach ((Accelerator accelerator, RowWalk? walk) in RowCase.Places())
+            foreach ((Accelerator accelerator, RowWalk? walk) in RowCase.Places(small: storage == Storage.BF16))
             {
                 Result all = Apply(accelerator, walk, c, true, 0.25);
                 foreach (Wanted wanted in (Wanted[])[Wanted.None, Wanted.Output, Wanted.Loss, Wanted.GradX, Wanted.Counts])

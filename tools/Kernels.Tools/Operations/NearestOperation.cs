@@ -17,8 +17,8 @@ internal sealed class NearestOperation : Operation
 
     internal override IReadOnlyList<TensorSpec> Outputs { get; } =
     [
-        new TensorSpec("index", ElementType.Int32, ["n"], "The nearest code, the lowest on ties; -1 where there is none."),
-        new TensorSpec("distance", ElementType.Float32, ["n"], "Squared L2, negative dot, or 1 - cosine."),
+        new TensorSpec("index", ElementType.Int32, ["n"], "The nearest code, the lowest on ties; -1 where there is none. [n, topK] of several."),
+        new TensorSpec("distance", ElementType.Float32, ["n"], "Squared L2, negative dot, or 1 - cosine; of the shape of the index."),
         new TensorSpec("margin", ElementType.Float32, ["n"], "How much farther the runner-up is."),
     ];
 
@@ -26,6 +26,7 @@ internal sealed class NearestOperation : Operation
     [
         OptionSpec.Choice("metric", "l2", "What is smallest at the nearest code.", "l2", "dot", "cosine"),
         OptionSpec.Integer("split", 0, "Parts of the codebook that are searched side by side; 0: the device's choice."),
+        OptionSpec.Integer("topK", 1, "Codes to find for each row, the nearest first, 1 to 32."),
         OptionSpec.Boolean("certified", false, "Prove that the index is that of the exact nearest code."),
     ];
 
@@ -44,18 +45,31 @@ internal sealed class NearestOperation : Operation
             throw new BadInputException($"The option 'split' must be in [0, {int.MaxValue}], and is {split}.");
         }
 
+        long top = context.Options.Integer("topK");
+        if (top is < 1 or > 32)
+        {
+            throw new BadInputException($"The option 'topK' must be in [1, 32], and is {top}.");
+        }
+
+        bool certified = context.Options.Boolean("certified");
+        if (certified && top > 1)
+        {
+            throw new BadInputException($"The option 'certified' is for 'topK' = 1, which is {top}.");
+        }
+
         CodeMetric metric = Enum.Parse<CodeMetric>(context.Options.Choice("metric"), ignoreCase: true);
         using var x = new DeviceTensor(session, context.Floats("x"));
         using var codes = new DeviceTensor(session, context.Floats("codes"));
-        using var index = new DeviceTensor(session, n);
-        using var distance = new DeviceTensor(session, n);
+        using var index = new DeviceTensor(session, checked(n * (int)top));
+        using var distance = new DeviceTensor(session, checked(n * (int)top));
         using var margin = new DeviceTensor(session, n);
         using var nearest = new NearestCode(
             session.Accelerator, Math.Max(n, 1), k, d, metric, splits: (int)split,
-            certified: context.Options.Boolean("certified"));
+            certified: certified, top: (int)top);
         nearest.Search(session.Stream, x.View, codes.View, index.Integers, n, distance.Floats, margin.Floats);
-        context.Output("index", index.ToIntegers());
-        context.Output("distance", distance.ToArray());
+        int[] shape = top > 1 ? [n, (int)top] : [n];
+        context.Output("index", index.ToIntegers(), shape);
+        context.Output("distance", distance.ToArray(), shape);
         context.Output("margin", margin.ToArray());
     }
 }

@@ -43,6 +43,8 @@ internal static class OperationCatalog
         new QuantizeOperation(),
         new SegmentSumOperation(),
         new EmaOperation(),
+        new RotateOperation(),
+        new SoftmaxCodesOperation(),
         new BridgeOperation(),
         new SimVqOperation(),
         new LayerNormOperation(),

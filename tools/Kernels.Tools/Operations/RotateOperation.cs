@@ -1,0 +1,48 @@
+using Kernels.VectorQuantization;
+
+namespace Kernels.Tools.Operations;
+
+/// <summary>The rotation trick.</summary>
+internal sealed class RotateOperation : Operation
+{
+    internal override string Name => "vq/rotate";
+
+    internal override string Summary => "The rotation trick: the gradient turns as the row does on its way to its code.";
+
+    internal override IReadOnlyList<TensorSpec> Inputs { get; } =
+    [
+        new TensorSpec("x", ElementType.Float32, ["n", "d"], "The rows."),
+        new TensorSpec("q", ElementType.Float32, ["n", "d"], "The code of each row."),
+        new TensorSpec("grad", ElementType.Float32, ["n", "d"], "The gradient to the output."),
+    ];
+
+    internal override IReadOnlyList<TensorSpec> Outputs { get; } =
+    [
+        new TensorSpec("output", ElementType.Float32, ["n", "d"], "q itself."),
+        new TensorSpec("gradX", ElementType.Float32, ["n", "d"], "The gradient to the rows."),
+    ];
+
+    internal override IReadOnlyList<OptionSpec> Options { get; } = [];
+
+    internal override void Run(OperationContext context)
+    {
+        Session session = context.Session;
+        (int n, int d) = (context.Length("n"), context.Length("d"));
+        if (d == 0)
+        {
+            throw new BadInputException("There must be a dimension.");
+        }
+
+        int most = Math.Max(n, 1);
+        using var x = new DeviceTensor(session, context.Floats("x"));
+        using var q = new DeviceTensor(session, n > 0 ? context.Floats("q") : new float[d]);
+        using var grad = new DeviceTensor(session, context.Floats("grad"));
+        using var index = new DeviceTensor(session, Enumerable.Range(0, n).ToArray());
+        using var output = new DeviceTensor(session, (long)n * d);
+        using var gradX = new DeviceTensor(session, (long)n * d);
+        new Rotate(session.Accelerator, most, most, d).Backward(
+            session.Stream, x.View, q.View, index.Integers, n, grad.View, gradX.View, output.View);
+        context.Output("output", output.ToArray());
+        context.Output("gradX", gradX.ToArray());
+    }
+}
