@@ -10,13 +10,19 @@ namespace Kernels.Devices;
 /// </summary>
 internal static class NativeLibraries
 {
-    private static int s_registered;
+    private static readonly Lock s_gate = new();
+    private static bool s_isRegistered;
 
     internal static void Register()
     {
-        if (OperatingSystem.IsLinux() && Interlocked.Exchange(ref s_registered, 1) == 0)
+        // Who comes second must not go on before the first is done: it would find no driver, and see no device.
+        lock (s_gate)
         {
-            AssemblyLoadContext.Default.ResolvingUnmanagedDll += Resolve;
+            if (OperatingSystem.IsLinux() && !s_isRegistered)
+            {
+                AssemblyLoadContext.Default.ResolvingUnmanagedDll += Resolve;
+                s_isRegistered = true;
+            }
         }
     }
 
