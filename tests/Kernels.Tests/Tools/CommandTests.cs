@@ -81,17 +81,22 @@ public class CommandTests
     }
 
     [Fact]
-    public void The_demo_runs_and_leaves_a_picture()
+    public void The_demo_runs_and_leaves_pictures()
     {
         using var folder = new TemporaryFolder();
 
-        ToolRun run = ToolRun.Of("demo", "--epochs", "1", "--out", folder.File("demo"), "--device", ToolRun.Device);
+        ToolRun run = ToolRun.Of(
+            "demo", "--epochs", "1", "--steps", "1", "--out", folder.File("demo"), "--device", ToolRun.Device);
 
         Assert.True(run.ExitCode == 0, run.Error);
         Assert.Contains("diffGrad", run.Output, StringComparison.Ordinal);
-        byte[] picture = File.ReadAllBytes(folder.File("demo/optimizers.png"));
-        Assert.Equal("\x89PNG"u8.ToArray()[^3..], picture[1..4]);
-        Assert.True(picture.Length > 10_000);
+        Assert.Contains("SimVQ", run.Output, StringComparison.Ordinal);
+        foreach (string name in (string[])["optimizers.png", "vq-256.png", "vq-256-usage.png"])
+        {
+            byte[] picture = File.ReadAllBytes(folder.File($"demo/{name}"));
+            Assert.Equal("\x89PNG"u8.ToArray()[^3..], picture[1..4]);
+            Assert.True(picture.Length > 10_000);
+        }
     }
 
     [Fact]
@@ -101,6 +106,8 @@ public class CommandTests
         string file = folder.Write("file", "");
 
         Assert.Equal(2, ToolRun.Of("demo", "--epochs", "0", "--out", folder.File("a")).ExitCode);
+        Assert.Equal(2, ToolRun.Of("demo", "--steps", "0", "--out", folder.File("a")).ExitCode);
+        Assert.Equal(2, ToolRun.Of("demo", "--part", "digits", "--out", folder.File("a")).ExitCode);
         Assert.Equal(2, ToolRun.Of("demo", "--epochs", "many", "--out", folder.File("a")).ExitCode);
         Assert.Equal(2, ToolRun.Of("demo", "--device", "cuda:99", "--out", folder.File("a")).ExitCode);
         Assert.Equal(2, ToolRun.Of("demo", "--out", file).ExitCode);
