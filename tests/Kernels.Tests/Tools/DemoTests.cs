@@ -1,6 +1,6 @@
 using Kernels.Optimizers;
 using Kernels.Tools.Commands;
-using Kernels.Tools.Demo;
+using Kernels.Tools.Demo.Optimizers;
 
 namespace Kernels.Tests.Tools;
 
