@@ -38,6 +38,9 @@ internal struct QuantizeArguments<TRow, TCode>
 
     /// <summary>2 beta / (m d), of the m rows that have a code.</summary>
     public readonly float SlopeOfMean() => Slope / Used[0];
+
+    /// <summary>Whether the rows matter; for the output alone, only their codes do.</summary>
+    public readonly bool ReadsRows() => (HasLoss | HasGradX) != 0;
 }
 
 /// <summary>Where the code of a row is; rows of all heads are counted through.</summary>
@@ -173,7 +176,12 @@ internal static class QuantizeKernel
             {
                 if (TAccess.Packets)
                 {
-                    Quad z = Update.Decode(t.X, (at >> 2) + i);
+                    Quad z = default;
+                    if (t.ReadsRows())
+                    {
+                        z = Update.Decode(t.X, (at >> 2) + i);
+                    }
+
                     Quad value = Update.Decode(t.Codes.Codes, (e >> 2) + i);
                     sum += Square(z.X, value.X) + Square(z.Y, value.Y) + (Square(z.Z, value.Z) + Square(z.W, value.W));
                     if (t.HasGradX != 0)
@@ -198,7 +206,12 @@ internal static class QuantizeKernel
                 }
                 else
                 {
-                    float z = t.X.Decode(t.X.Read(at + i));
+                    float z = 0f;
+                    if (t.ReadsRows())
+                    {
+                        z = t.X.Decode(t.X.Read(at + i));
+                    }
+
                     float value = t.Codes.Codes.Decode(t.Codes.Codes.Read(e + i));
                     sum += Square(z, value);
                     if (t.HasGradX != 0)
