@@ -10,13 +10,19 @@ namespace Kernels.Devices;
 /// </summary>
 internal static class NativeLibraries
 {
-    private static int s_registered;
+    private static readonly Lock s_registering = new();
+    private static bool s_isRegistered;
 
     internal static void Register()
     {
-        if (OperatingSystem.IsLinux() && Interlocked.Exchange(ref s_registered, 1) == 0)
+        // Held until it is done: ILGPU looks for a driver once in a process, and must not look before.
+        lock (s_registering)
         {
-            AssemblyLoadContext.Default.ResolvingUnmanagedDll += Resolve;
+            if (OperatingSystem.IsLinux() && !s_isRegistered)
+            {
+                AssemblyLoadContext.Default.ResolvingUnmanagedDll += Resolve;
+                s_isRegistered = true;
+            }
         }
     }
 
