@@ -40,7 +40,7 @@ public partial class LearnBenchmarks
     private (Tensor Counts, Tensor Sums) OneHot()
     {
         Tensor chosen = nn.functional.one_hot(_torchIndex, Sizes.Codes).to(ScalarType.Float32);
-        return (chosen.sum(0), chosen.t().mm(_torchRows));
+        return (chosen.sum(dim: 0L), chosen.t().mm(_torchRows));
     }
 
     partial void SetupPeers(float[] rows, int[] index)

@@ -10,13 +10,13 @@ namespace Kernels.Devices;
 /// </summary>
 internal static class NativeLibraries
 {
-    private static readonly Lock s_registering = new();
+    private static readonly Lock s_gate = new();
     private static bool s_isRegistered;
 
     internal static void Register()
     {
-        // Held until it is done: ILGPU looks for a driver once in a process, and must not look before.
-        lock (s_registering)
+        // Who comes second must not go on before the first is done: it would find no driver, and see no device.
+        lock (s_gate)
         {
             if (OperatingSystem.IsLinux() && !s_isRegistered)
             {

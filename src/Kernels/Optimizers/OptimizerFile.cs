@@ -140,7 +140,8 @@ internal static class OptimizerFile
 
     private static bool IsIdentity(string key) => key is "format" or "optimizer";
 
-    private static void Write<T>(SafeTensorsWriter writer, AcceleratorStream queue, string name, ArrayView<T> view)
+    /// <summary>Writes a tensor piece by piece; waits for the work before.</summary>
+    internal static void Write<T>(SafeTensorsWriter writer, AcceleratorStream queue, string name, ArrayView<T> view)
         where T : unmanaged
     {
         var piece = new T[Math.Min(Piece, view.Length)];
@@ -152,7 +153,8 @@ internal static class OptimizerFile
         }
     }
 
-    private static void Read<T>(SafeTensorsFile file, AcceleratorStream queue, string name, ArrayView<T> view)
+    /// <summary>Reads a tensor piece by piece.</summary>
+    internal static void Read<T>(SafeTensorsFile file, AcceleratorStream queue, string name, ArrayView<T> view)
         where T : unmanaged
     {
         var piece = new T[Math.Min(Piece, view.Length)];

@@ -1,6 +1,5 @@
 using ILGPU;
 using ILGPU.Runtime;
-using Kernels.DeviceCode.Common;
 using Kernels.Launching;
 using Kernels.Linear;
 using Kernels.Optimizers;
@@ -63,7 +62,17 @@ public sealed class Bridge : IDisposable
     }
 
     /// <summary>With a walk that the device would not choose itself, for tests.</summary>
-    internal Bridge(Accelerator accelerator, int codes, int dimension, BridgeOptions? options, TileWalk? walk)
+    /// <param name="accelerator">Where the tensors lie.</param>
+    /// <param name="codes">Codes of the codebook.</param>
+    /// <param name="dimension">Length of a code.</param>
+    /// <param name="options">The shape of the network.</param>
+    /// <param name="walk">The walk of the products.</param>
+    /// <param name="withCodes">
+    /// Whether there is room for the codes behind the parameters, and for their gradient behind the gradients: then one
+    /// launch of an optimizer steps both.
+    /// </param>
+    internal Bridge(
+        Accelerator accelerator, int codes, int dimension, BridgeOptions? options, TileWalk? walk, bool withCodes = false)
     {
         Require.NotNull(accelerator);
         ObjectDisposedException.ThrowIf(accelerator.IsDisposed, accelerator);
@@ -83,13 +92,14 @@ public sealed class Bridge : IDisposable
         Dimension = dimension;
         Options = options;
         _weights = new BridgeWeights(options, dimension);
-        _parameters = accelerator.Allocate1D<float>(_weights.Length);
-        _gradients = accelerator.Allocate1D<float>(_weights.Length);
+        long room = withCodes ? (long)codes * dimension : 0;
+        _parameters = accelerator.Allocate1D<float>(_weights.Length + room);
+        _gradients = accelerator.Allocate1D<float>(_weights.Length + room);
         _parameters.MemSetToZero();
         _gradients.MemSetToZero();
         accelerator.DefaultStream.Synchronize();
         _pass = new BridgePass(
-            accelerator, codes / options.Patch, options, _weights, _parameters.View, _gradients.View, walk);
+            accelerator, codes / options.Patch, options, _weights, Parameters, Gradients, walk);
     }
 
     /// <summary>Codes of the codebook.</summary>
@@ -108,10 +118,16 @@ public sealed class Bridge : IDisposable
     /// All parameters, F32. Each weight begins at a multiple of four; what lies between stays zero under an optimizer,
     /// since its gradient is zero.
     /// </summary>
-    public ArrayView<float> Parameters => _parameters.View;
+    public ArrayView<float> Parameters => AllParameters.SubView(0, _weights.Length);
 
     /// <summary>All gradients, F32, in the layout of <see cref="Parameters"/>; <see cref="Backward"/> writes them.</summary>
-    public ArrayView<float> Gradients => _gradients.View;
+    public ArrayView<float> Gradients => AllGradients.SubView(0, _weights.Length);
+
+    /// <summary><see cref="Parameters"/>, and the codes behind them where there is room for them.</summary>
+    internal ArrayView<float> AllParameters => _parameters.View;
+
+    /// <summary><see cref="Gradients"/>, and the gradient of the codes likewise.</summary>
+    internal ArrayView<float> AllGradients => _gradients.View;
 
     /// <summary>Bytes of the activations and scratch memory; nothing in them grows with the square of the tokens.</summary>
     public long ScratchBytes => _pass.Bytes;
@@ -150,11 +166,11 @@ public sealed class Bridge : IDisposable
             if (weight.Shape.Count == 2 && !weight.Name.StartsWith("recover", StringComparison.Ordinal))
             {
                 float limit = (float)Math.Sqrt(6.0 / ((double)weight.Shape[0] + weight.Shape[1]));
-                Fill(values.AsSpan((int)weight.Offset, (int)weight.Length), limit, (uint)i, seed);
+                StartValues.Uniform(values.AsSpan((int)weight.Offset, (int)weight.Length), 0, limit, (uint)i, seed);
             }
         }
 
-        TensorCopy.Upload(stream, values, _parameters.View);
+        TensorCopy.Upload(stream, values, Parameters);
         _isForward = false;
     }
 
@@ -216,20 +232,6 @@ public sealed class Bridge : IDisposable
         _pass.Dispose();
     }
 
-    private static void Fill(Span<float> values, float limit, uint weight, ulong seed)
-    {
-        for (int i = 0; i < values.Length; i += 4)
-        {
-            QuadBits words = Philox.Draw(
-                new QuadBits { X = (uint)(i / 4), Z = weight }, (uint)seed, (uint)(seed >> 32));
-            for (int j = 0; j < 4 && i + j < values.Length; j++)
-            {
-                // 24 bits: the middles of 2^24 equal parts, so that both signs are alike.
-                values[i + j] = ((((words.Lane(j) >> 8) * 2f) + 1f) * (1f / (1 << 24)) - 1f) * limit;
-            }
-        }
-    }
-
     private ArrayView<float> Part(ArrayView<float> all, string name)
     {
         Require.NotNull(name);
@@ -246,8 +248,8 @@ public sealed class Bridge : IDisposable
         LinearChecks.Call(_accelerator, stream);
         LinearChecks.Floats(_accelerator, (long)Codes * Dimension, codes);
         LinearChecks.Floats(_accelerator, (long)Codes * Dimension, other, name);
-        Require.Apart(_parameters.View, other, nameof(Parameters), name);
-        Require.Apart(_gradients.View, other, nameof(Gradients), name);
-        Require.Apart(_gradients.View, codes, nameof(Gradients), nameof(codes));
+        Require.Apart(Parameters, other, nameof(Parameters), name);
+        Require.Apart(Gradients, other, nameof(Gradients), name);
+        Require.Apart(Gradients, codes, nameof(Gradients), nameof(codes));
     }
 }

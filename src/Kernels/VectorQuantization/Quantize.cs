@@ -154,6 +154,13 @@ public sealed class Quantize : IDisposable
         Run(stream, x, codes, index, rows, output, loss, gradX, counts, grad, beta);
     }
 
+    /// <summary>
+    /// Enqueues (2 / (m d)) (e - z) of every row z with code e, m rows having one; 0 without one. Checked by the caller.
+    /// </summary>
+    internal void Differences(
+        AcceleratorStream stream, TensorView x, TensorView codes, ArrayView<int> index, int rows, TensorView to) =>
+        Run(stream, x, codes, index, rows, default, default, to, default, default, beta: -1);
+
     /// <summary>Frees the scratch memory; enqueued work must have ended.</summary>
     public void Dispose()
     {

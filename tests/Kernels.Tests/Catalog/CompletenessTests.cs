@@ -122,6 +122,9 @@ public sealed partial class CompletenessTests
         Learn("Restart*", typeof(RestartReference), typeof(RestartProperties), "RestartDead"),
         Learn("Usage*", typeof(UsageReference), typeof(UsageProperties), "UsageAndPerplexity"),
         Learn("KMeans*", typeof(KMeansReference), typeof(KMeansProperties), "KMeansStep"),
+        new(
+            "InterleaveWork", typeof(NearestReference), typeof(ResidualCodebookProperties),
+            "VectorQuantization/ResidualBenchmarks.Encode"),
         new("vq/rotate", typeof(RotateReference), typeof(RotateProperties), "VectorQuantization/RotateBenchmarks.Backward"),
         new(
             "vq/softmaxcodes", typeof(SoftmaxCodesReference), typeof(SoftmaxCodesProperties),

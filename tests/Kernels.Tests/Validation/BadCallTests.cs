@@ -121,7 +121,7 @@ public sealed partial class BadCallTests
 
     private static IEnumerable<BadCall> All() => Sessions().Concat(Launchers()).Concat(Optimizers()).Concat(Norms())
         .Concat(Options()).Concat(Tensorwise()).Concat(Dense()).Concat(Bridges()).Concat(Learning())
-        .Concat(Files());
+        .Concat(Codebooks()).Concat(Files());
 
     private static IEnumerable<BadCall> Sessions()
     {

@@ -1,6 +1,6 @@
 using Kernels.Optimizers;
 
-namespace Kernels.Tools.Demo;
+namespace Kernels.Tools.Demo.Optimizers;
 
 /// <summary>An optimizer of the demo.</summary>
 /// <param name="Name">How the table and the picture name it.</param>

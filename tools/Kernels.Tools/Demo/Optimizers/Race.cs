@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using Kernels.Optimizers;
 
-namespace Kernels.Tools.Demo;
+namespace Kernels.Tools.Demo.Optimizers;
 
 /// <summary>What an optimizer achieved.</summary>
 /// <param name="Contestant">The optimizer.</param>

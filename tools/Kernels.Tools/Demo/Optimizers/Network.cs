@@ -3,7 +3,7 @@ using ILGPU.Runtime;
 using Kernels.Linear;
 using Kernels.Optimizers;
 
-namespace Kernels.Tools.Demo;
+namespace Kernels.Tools.Demo.Optimizers;
 
 /// <summary>
 /// A network of 64 inputs, 128 rectified hidden units and 10 classes, trained by softmax cross-entropy, all of it on

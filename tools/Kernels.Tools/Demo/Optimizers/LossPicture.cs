@@ -2,7 +2,7 @@ using ScottPlot;
 using ScottPlot.Plottables;
 using ScottPlot.TickGenerators;
 
-namespace Kernels.Tools.Demo;
+namespace Kernels.Tools.Demo.Optimizers;
 
 /// <summary>The picture with a loss curve for every optimizer.</summary>
 internal static class LossPicture

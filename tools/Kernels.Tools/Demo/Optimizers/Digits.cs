@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.IO.Compression;
 
-namespace Kernels.Tools.Demo;
+namespace Kernels.Tools.Demo.Optimizers;
 
 /// <summary>Handwritten digits, 8 by 8 pixels in [0, 1], with their labels.</summary>
 /// <param name="Pixels">One row of <see cref="Inputs"/> numbers for each digit.</param>
