@@ -11,8 +11,8 @@ public sealed class NearestCertifyProperties
 {
     private static readonly string[] s_kinds =
     [
-        "random", "close", "integers", "duplicates", "permutations", "scaled codes", "tiny", "subnormal", "huge",
-        "overflowing", "zeros",
+        "random", "close", "integers", "duplicates", "permutations", "scaled codes", "tiny", "tiny rows",
+        "tiny codes", "subnormal", "huge", "overflowing", "zeros",
     ];
 
     public static TheoryData<string, CodeMetric, int, int, int> Cases()
@@ -169,9 +169,18 @@ public sealed class NearestCertifyProperties
         switch (kind)
         {
             case "close": // all codes are within a few steps of one, and rows too
+            case "tiny rows": // the same, and the squares of the rows vanish
                 float[] center = [.. Enumerable.Range(0, d).Select(_ => 1 + MathF.Abs(Any()))];
                 x = [.. x.Select((_, i) => center[i % d] + (Step() * draw.Next(-9, 10)))];
                 codes = [.. codes.Select((_, i) => center[i % d] + (Step() * draw.Next(-9, 10)))];
+                if (kind == "tiny rows")
+                {
+                    x = Array.ConvertAll(x, v => v * 1e-26f);
+                }
+
+                break;
+            case "tiny codes": // their squares have few bits left
+                codes = Array.ConvertAll(codes, v => v * 1e-22f);
                 break;
             case "integers":
                 x = [.. x.Select(_ => (float)draw.Next(-2, 3))];
