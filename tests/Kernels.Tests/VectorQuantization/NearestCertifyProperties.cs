@@ -173,7 +173,7 @@ public sealed class NearestCertifyProperties
                 float[] center = [.. Enumerable.Range(0, d).Select(_ => 1 + MathF.Abs(Any()))];
                 x = [.. x.Select((_, i) => center[i % d] + (Step() * draw.Next(-9, 10)))];
                 codes = [.. codes.Select((_, i) => center[i % d] + (Step() * draw.Next(-9, 10)))];
-                if (kind == "tiny rows")
+                if (string.Equals(kind, "tiny rows", StringComparison.Ordinal))
                 {
                     x = Array.ConvertAll(x, v => v * 1e-26f);
                 }
