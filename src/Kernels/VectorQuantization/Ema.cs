@@ -35,8 +35,7 @@ public sealed class Ema : IDisposable
     private readonly MemoryBuffer1D<float, Stride1D.Dense> _totals;
     private readonly ItemLauncher<EmaSizeWork> _sizes;
     private readonly ItemLauncher<EmaTotalWork> _total;
-    private readonly Lock _loading = new();
-    private readonly IKind?[] _kinds = new IKind?[9];
+    private readonly StoragePairs<IKind> _kinds;
     private readonly EmaOptions _options;
 
     /// <summary>Prepares updates of one shape and allocates their scratch memory.</summary>
@@ -67,6 +66,7 @@ public sealed class Ema : IDisposable
         Codes = codes;
         Dimension = dimension;
         Heads = heads;
+        _kinds = new StoragePairs<IKind>(new Loader(this));
         _memory = new SegmentMemory(accelerator, walk, maxRows, codes, dimension, heads);
         _totals = accelerator.Allocate1D<float>((1L + TotalParts) * heads);
         _sizes = new ItemLauncher<EmaSizeWork>(accelerator, _memory.Facts);
@@ -122,7 +122,7 @@ public sealed class Ema : IDisposable
             return;
         }
 
-        IKind kind = Load(x.Storage, codes.Storage);
+        IKind kind = _kinds.For(x.Storage, codes.Storage);
         ChosenCode keys = _memory.Sort(stream, index, rows);
         ArrayView<float> totals = _totals.View;
         var arguments = new EmaArguments
@@ -165,29 +165,11 @@ public sealed class Ema : IDisposable
         _totals.Dispose();
     }
 
-    private IKind Load(Storage rows, Storage codes)
+    private sealed class Loader(Ema owner) : IStoragePairLoader<IKind>
     {
-        int slot = ((int)rows * 3) + (int)codes;
-        if (Volatile.Read(ref _kinds[slot]) is { } loaded)
-        {
-            return loaded;
-        }
-
-        lock (_loading)
-        {
-            return _kinds[slot] ??= (rows, codes) switch
-            {
-                (Storage.F32, Storage.F32) => new Kind<F32, F32>(_memory),
-                (Storage.F32, Storage.F16) => new Kind<F32, F16>(_memory),
-                (Storage.F32, _) => new Kind<F32, BF16>(_memory),
-                (Storage.F16, Storage.F32) => new Kind<F16, F32>(_memory),
-                (Storage.F16, Storage.F16) => new Kind<F16, F16>(_memory),
-                (Storage.F16, _) => new Kind<F16, BF16>(_memory),
-                (_, Storage.F32) => new Kind<BF16, F32>(_memory),
-                (_, Storage.F16) => new Kind<BF16, F16>(_memory),
-                _ => new Kind<BF16, BF16>(_memory),
-            };
-        }
+        public IKind Load<TRow, TCode>()
+            where TRow : struct, IStorage
+            where TCode : struct, IStorage => new Kind<TRow, TCode>(owner._memory);
     }
 
     private struct Call

@@ -44,8 +44,7 @@ public sealed class NearestCode : IDisposable
     private readonly int _top;
     private readonly MemoryBuffer1D<float, Stride1D.Dense> _numbers;
     private readonly MemoryBuffer1D<int, Stride1D.Dense> _indices;
-    private readonly Lock _loading = new();
-    private readonly IKind?[] _kinds = new IKind?[9];
+    private readonly StoragePairs<IKind> _kinds;
     private readonly long _partials;
     private readonly CertifyScratch? _certify;
 
@@ -97,6 +96,7 @@ public sealed class NearestCode : IDisposable
         }
 
         _accelerator = accelerator;
+        _kinds = new StoragePairs<IKind>(new Loader(this));
         _facts = DeviceFacts.Of(accelerator);
         _walk = walk ?? NearestPlan.WalkFor(_facts, dimension);
         _metric = metric;
@@ -211,7 +211,7 @@ public sealed class NearestCode : IDisposable
                 RowGroups = plan.RowGroups,
             },
         };
-        Load(x.Storage, codes.Storage).Search(this, stream, call);
+        _kinds.For(x.Storage, codes.Storage).Search(this, stream, call);
     }
 
     /// <summary>Frees the scratch memory; enqueued work must have ended.</summary>
@@ -230,39 +230,17 @@ public sealed class NearestCode : IDisposable
         }
     }
 
-    private IKind Load(Storage rows, Storage codes)
+    private sealed class Loader(NearestCode owner) : IStoragePairLoader<IKind>
     {
-        int slot = ((int)rows * 3) + (int)codes;
-        if (Volatile.Read(ref _kinds[slot]) is { } loaded)
-        {
-            return loaded;
-        }
-
-        lock (_loading)
-        {
-            return _kinds[slot] ??= (rows, codes) switch
+        public IKind Load<TRow, TCode>()
+            where TRow : struct, IStorage
+            where TCode : struct, IStorage => owner._metric switch
             {
-                (Storage.F32, Storage.F32) => Load<F32, F32>(),
-                (Storage.F32, Storage.F16) => Load<F32, F16>(),
-                (Storage.F32, _) => Load<F32, BF16>(),
-                (Storage.F16, Storage.F32) => Load<F16, F32>(),
-                (Storage.F16, Storage.F16) => Load<F16, F16>(),
-                (Storage.F16, _) => Load<F16, BF16>(),
-                (_, Storage.F32) => Load<BF16, F32>(),
-                (_, Storage.F16) => Load<BF16, F16>(),
-                _ => Load<BF16, BF16>(),
+                CodeMetric.L2 => new Kind<TRow, TCode, SquaredL2>(owner),
+                CodeMetric.Dot => new Kind<TRow, TCode, NegativeDot>(owner),
+                _ => new Kind<TRow, TCode, OneMinusCosine>(owner),
             };
-        }
     }
-
-    private IKind Load<TRow, TCode>()
-        where TRow : struct, IStorage
-        where TCode : struct, IStorage => _metric switch
-        {
-            CodeMetric.L2 => new Kind<TRow, TCode, SquaredL2>(this),
-            CodeMetric.Dot => new Kind<TRow, TCode, NegativeDot>(this),
-            _ => new Kind<TRow, TCode, OneMinusCosine>(this),
-        };
 
     private struct Call
     {

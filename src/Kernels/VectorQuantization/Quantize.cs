@@ -36,8 +36,7 @@ public sealed class Quantize : IDisposable
     private readonly ItemLauncher<QuantizeClear> _clear;
     private readonly ItemLauncher<QuantizeLoss> _loss;
     private readonly StridedSums _sums;
-    private readonly Lock _loading = new();
-    private readonly IKind?[] _kinds = new IKind?[9];
+    private readonly StoragePairs<IKind> _kinds;
     private readonly long _mostSums;
 
     /// <summary>Prepares passes of one shape and allocates their scratch memory, 4 bytes for each row of a head.</summary>
@@ -59,6 +58,7 @@ public sealed class Quantize : IDisposable
     {
         RowChecks.Sizes(accelerator, maxRows, codes, dimension, heads);
         _accelerator = accelerator;
+        _kinds = new StoragePairs<IKind>(new Loader(this));
         _facts = DeviceFacts.Of(accelerator);
         _walk = walk ?? RowPlan.WalkFor(_facts);
         MaxRows = maxRows;
@@ -185,7 +185,7 @@ public sealed class Quantize : IDisposable
             Slope = (float)(2 * beta / Dimension),
             HasLoss = loss.Length > 0,
         };
-        IKind kind = Load(x.Storage, codes.Storage);
+        IKind kind = _kinds.For(x.Storage, codes.Storage);
         if (call.HasLoss || counts.Length > 0 || !gradX.IsEmpty)
         {
             var clear = new QuantizeClear { Counts = counts, Used = UsedView, HasCounts = counts.Length > 0 ? 1 : 0 };
@@ -229,29 +229,11 @@ public sealed class Quantize : IDisposable
         && Alignment.IsPacked(_accelerator, call.Grad) && Alignment.IsPacked(_accelerator, call.Output)
         && Alignment.IsPacked(_accelerator, call.GradX);
 
-    private IKind Load(Storage rows, Storage codes)
+    private sealed class Loader(Quantize owner) : IStoragePairLoader<IKind>
     {
-        int slot = ((int)rows * 3) + (int)codes;
-        if (Volatile.Read(ref _kinds[slot]) is { } loaded)
-        {
-            return loaded;
-        }
-
-        lock (_loading)
-        {
-            return _kinds[slot] ??= (rows, codes) switch
-            {
-                (Storage.F32, Storage.F32) => new Kind<F32, F32>(this),
-                (Storage.F32, Storage.F16) => new Kind<F32, F16>(this),
-                (Storage.F32, _) => new Kind<F32, BF16>(this),
-                (Storage.F16, Storage.F32) => new Kind<F16, F32>(this),
-                (Storage.F16, Storage.F16) => new Kind<F16, F16>(this),
-                (Storage.F16, _) => new Kind<F16, BF16>(this),
-                (_, Storage.F32) => new Kind<BF16, F32>(this),
-                (_, Storage.F16) => new Kind<BF16, F16>(this),
-                _ => new Kind<BF16, BF16>(this),
-            };
-        }
+        public IKind Load<TRow, TCode>()
+            where TRow : struct, IStorage
+            where TCode : struct, IStorage => new Kind<TRow, TCode>(owner);
     }
 
     private struct Call

@@ -32,8 +32,7 @@ public sealed class Restart : IDisposable
     private readonly SegmentSorter<CountedRow> _counted;
     private readonly MemoryBuffer1D<int, Stride1D.Dense> _picks;
     private readonly ItemLauncher<RestartPickWork> _pick;
-    private readonly Lock _loading = new();
-    private readonly IKind?[] _kinds = new IKind?[9];
+    private readonly StoragePairs<IKind> _kinds;
 
     /// <summary>Prepares restarts of one shape and allocates their scratch memory.</summary>
     /// <param name="accelerator">Where the tensors lie.</param>
@@ -60,6 +59,7 @@ public sealed class Restart : IDisposable
         _options = options ?? new RestartOptions();
         _options.Validate(nameof(options));
         _accelerator = accelerator;
+        _kinds = new StoragePairs<IKind>(new Loader(this));
         _facts = DeviceFacts.Of(accelerator);
         _walk = walk ?? SegmentPlan.WalkFor(_facts);
         MaxRows = maxRows;
@@ -123,7 +123,7 @@ public sealed class Restart : IDisposable
         }
 
         int all = Heads * Codes;
-        IKind kind = Load(x.Storage, codes.Storage);
+        IKind kind = _kinds.For(x.Storage, codes.Storage);
         _dead.Sort(
             stream,
             new DeadCode { Sizes = clusterSize, Threshold = (float)_options.Threshold, Codes = Codes, Heads = Heads }, all);
@@ -163,36 +163,14 @@ public sealed class Restart : IDisposable
         _picks.Dispose();
     }
 
-    private IKind Load(Storage rows, Storage codes)
+    private sealed class Loader(Restart owner) : IStoragePairLoader<IKind>
     {
-        int slot = ((int)rows * 3) + (int)codes;
-        if (Volatile.Read(ref _kinds[slot]) is { } loaded)
-        {
-            return loaded;
-        }
-
-        lock (_loading)
-        {
-            return _kinds[slot] ??= (rows, codes) switch
-            {
-                (Storage.F32, Storage.F32) => Load<F32, F32>(),
-                (Storage.F32, Storage.F16) => Load<F32, F16>(),
-                (Storage.F32, _) => Load<F32, BF16>(),
-                (Storage.F16, Storage.F32) => Load<F16, F32>(),
-                (Storage.F16, Storage.F16) => Load<F16, F16>(),
-                (Storage.F16, _) => Load<F16, BF16>(),
-                (_, Storage.F32) => Load<BF16, F32>(),
-                (_, Storage.F16) => Load<BF16, F16>(),
-                _ => Load<BF16, BF16>(),
-            };
-        }
+        public IKind Load<TRow, TCode>()
+            where TRow : struct, IStorage
+            where TCode : struct, IStorage => owner._walk == SegmentWalk.Radix
+                ? new Kind<TRow, TCode, OneWide>(owner._accelerator, owner._facts)
+                : new Kind<TRow, TCode, SixteenWide>(owner._accelerator, owner._facts);
     }
-
-    private IKind Load<TRow, TCode>()
-        where TRow : struct, IStorage
-        where TCode : struct, IStorage => _walk == SegmentWalk.Radix
-            ? new Kind<TRow, TCode, OneWide>(_accelerator, _facts)
-            : new Kind<TRow, TCode, SixteenWide>(_accelerator, _facts);
 
     private sealed class Kind<TRow, TCode, TWidth>(Accelerator accelerator, DeviceFacts facts) : IKind
         where TRow : struct, IStorage

@@ -30,8 +30,7 @@ public sealed class Rotate
     private readonly Accelerator _accelerator;
     private readonly DeviceFacts _facts;
     private readonly RowWalk _walk;
-    private readonly Lock _loading = new();
-    private readonly IKind?[] _kinds = new IKind?[9];
+    private readonly StoragePairs<IKind> _kinds;
 
     /// <summary>Prepares passes of one shape.</summary>
     /// <param name="accelerator">Where the tensors lie.</param>
@@ -52,6 +51,7 @@ public sealed class Rotate
     {
         RowChecks.Sizes(accelerator, maxRows, codes, dimension, heads);
         _accelerator = accelerator;
+        _kinds = new StoragePairs<IKind>(new Loader(this));
         _facts = DeviceFacts.Of(accelerator);
         _walk = walk ?? RowPlan.WalkFor(_facts);
         MaxRows = maxRows;
@@ -164,32 +164,14 @@ public sealed class Rotate
             Index = index,
             Rows = (long)rows * Heads,
         };
-        Load(x.Storage, codes.Storage).Run(this, stream, call);
+        _kinds.For(x.Storage, codes.Storage).Run(this, stream, call);
     }
 
-    private IKind Load(Storage rows, Storage codes)
+    private sealed class Loader(Rotate owner) : IStoragePairLoader<IKind>
     {
-        int slot = ((int)rows * 3) + (int)codes;
-        if (Volatile.Read(ref _kinds[slot]) is { } loaded)
-        {
-            return loaded;
-        }
-
-        lock (_loading)
-        {
-            return _kinds[slot] ??= (rows, codes) switch
-            {
-                (Storage.F32, Storage.F32) => new Kind<F32, F32>(this),
-                (Storage.F32, Storage.F16) => new Kind<F32, F16>(this),
-                (Storage.F32, _) => new Kind<F32, BF16>(this),
-                (Storage.F16, Storage.F32) => new Kind<F16, F32>(this),
-                (Storage.F16, Storage.F16) => new Kind<F16, F16>(this),
-                (Storage.F16, _) => new Kind<F16, BF16>(this),
-                (_, Storage.F32) => new Kind<BF16, F32>(this),
-                (_, Storage.F16) => new Kind<BF16, F16>(this),
-                _ => new Kind<BF16, BF16>(this),
-            };
-        }
+        public IKind Load<TRow, TCode>()
+            where TRow : struct, IStorage
+            where TCode : struct, IStorage => new Kind<TRow, TCode>(owner);
     }
 
     private struct Call
