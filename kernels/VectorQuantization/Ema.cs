@@ -10,7 +10,12 @@ namespace Kernels.DeviceCode.VectorQuantization;
 /// <remarks>
 /// Source: van den Oord et al. 2017, arXiv:1711.00937, appendix A, with Laplace smoothing: c = decay c + (1 - decay) n,
 /// a = decay a + (1 - decay) s, T = sum c, e_k = a_k / ((c_k + epsilon) / (T + K epsilon) T).
-/// Domain: a head without a row that counts is left as it is. A code whose size is 0 keeps its place.
+/// Shapes: rows [n, heads, d] with indices [n, heads]; codes and sums [heads, codes, d], sizes [heads, codes].
+/// Storage: rows and codes F32, F16, BF16; sizes, sums and arithmetic binary32.
+/// Traffic: the rows once, as <see cref="SegmentRows{TRow}"/> reads them; codes written, sums and sizes read and written.
+/// Order: sums of rows as there; T in parts of the codes, then over the parts, ascending: the same for every launch.
+/// Domain: a head without a row that counts is left as it is. A code whose size is 0 keeps its place. What is not finite
+/// stays in its code and dimension.
 /// </remarks>
 internal struct EmaArguments
 {

@@ -11,7 +11,10 @@ namespace Kernels.DeviceCode.VectorQuantization;
 /// Source: Arthur, Vassilvitskii 2007. A row is chosen with the probability D^2 / sum D^2, D the distance to the nearest
 /// centre so far: the first row at which the sum of the rows up to it exceeds a uniform number times the sum of all.
 /// Equal for the first centre, and where all rows are centres. A row that is not finite is chosen only if none is.
-/// Order: D^2 over dimensions ascending; sums over blocks of 256 rows, each ascending, then over blocks, ascending.
+/// Shapes: rows [n, heads, d], centres [heads, codes, d]; a head chooses for itself.
+/// Storage: rows F32, F16, BF16; centres and arithmetic binary32.
+/// Traffic: for each centre, the rows and their weights once.
+/// Ties: the lowest row. Order: D^2 over dimensions ascending; sums over blocks of 256 rows, each ascending, then over blocks, ascending.
 /// </remarks>
 internal struct KMeansArguments
 {

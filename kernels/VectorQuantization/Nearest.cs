@@ -8,6 +8,10 @@ using Kernels.DeviceCode.Storage;
 namespace Kernels.DeviceCode.VectorQuantization;
 
 /// <summary>What decides which code is nearest: the largest score z.e, with something for each code beside it.</summary>
+/// <remarks>
+/// Source: |z - e|^2 = |z|^2 - 2 (z.e - |e|^2 / 2), as in Johnson, Douze, Jegou 2017, arXiv:1702.08734. Shapes, traffic,
+/// ties and domain are with the walks, <see cref="NearestTile"/> and <see cref="NearestRows"/>.
+/// </remarks>
 internal interface ICodeMetric
 {
     /// <summary>Whether the code's term is what the products are added to.</summary>

@@ -47,7 +47,11 @@ internal struct CountedRow : ISegmentKeys
 /// takes the row at place p(r) among those that count, where p permutes the places: a Feistel network of four rounds on
 /// an even number of bits (Luby, Rackoff 1988), walked until it is a place (Black, Rogaway 2002). With more dead codes
 /// than rows each draws a row by itself.
-/// Order: all depends on seed, step, head and ranks alone.
+/// Shapes: rows [n, heads, d], codes and sums [heads, codes, d], sizes [heads, codes].
+/// Storage: rows and codes F32, F16, BF16; sizes and sums binary32.
+/// Traffic: the sizes and the indices; then as many rows as codes are dead, each read once and written twice.
+/// Order: ranks are by index; all depends on seed, step, head and ranks alone.
+/// Domain: a head without a row that counts stays; a size that is NaN is not dead.
 /// </remarks>
 internal struct RestartArguments
 {

@@ -43,8 +43,11 @@ internal struct UsagePartWork : IItemWork
 
 /// <summary>The part of the codes in use and the perplexity of a head, one head per item.</summary>
 /// <remarks>
+/// Source: the codebook usage and perplexity that the papers report, as in the code of arXiv:2509.10140.
+/// Shapes: counts [heads, codes]. Traffic: the counts once.
 /// exp(-sum p log p) with p = n / N is exp(log N - (sum n log n) / N). A single code in use has 1 exactly, and so has none.
-/// Order: parts in ascending order.
+/// Order: codes of a part ascending, then parts in ascending order. Domain: a head without rows has a usage of 0 and a
+/// perplexity of 1.
 /// </remarks>
 internal struct UsageWork : IItemWork
 {

@@ -27,7 +27,8 @@ namespace Kernels.VectorQuantization;
 /// <para>
 /// Load once for a shape, search often. A call allocates nothing and does not wait; it uses the object's scratch
 /// memory, so calls of one object must be on one stream, one after the other. Three launches: the codes' terms, the
-/// search, the result; three more where it is certified, one where it finds several codes.
+/// search, the result; three more where it is certified, one where it finds several codes. On ILGPU's CPU accelerator a
+/// certified search with rows that roundings leave open allocates a little, as ILGPU's launches do there.
 /// </para>
 /// <example><code>
 /// using var nearest = new NearestCode(accelerator, maxRows: 4096, codes: 16384, dimension: 64);

@@ -7,6 +7,32 @@ public sealed partial class BadCallTests
 {
     private static IEnumerable<BadCall> WithCodes()
     {
+        yield return Bad<ArgumentNullException>("NearestCode..ctor", "null", "accelerator", _ => new NearestCode(null!, 1, 1, 1));
+        yield return Bad<ArgumentOutOfRangeException>("NearestCode..ctor", "no rows", "maxRows", f => new NearestCode(f.Accelerator, 0, 1, 1));
+        yield return Bad<ArgumentOutOfRangeException>("NearestCode..ctor", "no codes", "codes", f => new NearestCode(f.Accelerator, 1, 0, 1));
+        yield return Bad<ArgumentOutOfRangeException>("NearestCode..ctor", "no dimension", "dimension", f => new NearestCode(f.Accelerator, 1, 1, 0));
+        yield return Bad<ArgumentOutOfRangeException>("NearestCode..ctor", "no heads", "heads", f => new NearestCode(f.Accelerator, 1, 1, 1, heads: 0));
+        yield return Bad<ArgumentOutOfRangeException>("NearestCode..ctor", "a negative split", "splits", f => new NearestCode(f.Accelerator, 1, 1, 1, splits: -1));
+        yield return Bad<ArgumentOutOfRangeException>("NearestCode..ctor", "no code to find", "top", f => new NearestCode(f.Accelerator, 1, 1, 1, top: 0));
+        yield return Bad<ArgumentOutOfRangeException>("NearestCode..ctor", "too many codes to find", "top", f => new NearestCode(f.Accelerator, 1, 64, 1, top: 33));
+        yield return Bad<ArgumentException>("NearestCode..ctor", "several certified codes", "certified", f => new NearestCode(f.Accelerator, 1, 4, 1, certified: true, top: 2));
+        yield return Bad<ArgumentOutOfRangeException>("NearestCode..ctor", "no such metric", "metric", f => new NearestCode(f.Accelerator, 1, 1, 1, (CodeMetric)9));
+        yield return Search<ArgumentNullException>("no stream", "stream", (f, n) => n.Search(null!, f.P, f.G, Int(f.X, 4), 4));
+        yield return Search<ArgumentException>("rows too short", "x", (f, n) => n.Search(f.Stream, f.P, f.G, Int(f.X, 3), 3));
+        yield return Search<ArgumentException>("codes too short", "codes", (f, n) => n.Search(f.Stream, f.P, f.M.SubView(0, 12), Int(f.X, 4), 4));
+        yield return Search<ArgumentException>("index too short", "index", (f, n) => n.Search(f.Stream, f.P, f.G, Int(f.X, 3), 4));
+        yield return Search<ArgumentException>("distance too long", "distance", (f, n) => n.Search(f.Stream, f.P, f.G, Int(f.X, 4), 4, f.Y));
+        yield return Search<ArgumentException>("margin too long", "margin", (f, n) => n.Search(f.Stream, f.P, f.G, Int(f.X, 4), 4, margin: f.Y));
+        yield return Search<ArgumentException>("an output on a code", null, (f, n) => n.Search(f.Stream, f.P, f.M, Int(f.M, 4), 4));
+        yield return Search<ArgumentException>("outputs on each other", null, (f, n) => n.Search(f.Stream, f.P, f.G, Int(f.X, 4), 4, f.X.SubView(2, 4)));
+        yield return Search<ArgumentOutOfRangeException>("too many rows", "rows", (f, n) => n.Search(f.Stream, f.P, f.G, Int(f.X, 5), 5));
+        yield return Search<ArgumentException>("another device", "x", (f, n) => n.Search(f.Stream, f.ForeignTensor.View, f.G, Int(f.X, 4), 4));
+        yield return Search<ObjectDisposedException>("a disposed buffer", null, (f, n) => n.Search(f.Stream, f.Disposed, f.G, Int(f.X, 4), 4));
+        yield return Search<ObjectDisposedException>("disposed", null, (f, n) =>
+        {
+            n.Dispose();
+            n.Search(f.Stream, f.P, f.G, Int(f.X, 4), 4);
+        });
         yield return Bad<ArgumentNullException>("Quantize..ctor", "null", "accelerator", _ => new Quantize(null!, 1, 1, 1));
         yield return Bad<ArgumentOutOfRangeException>("Quantize..ctor", "no rows", "maxRows", f => new Quantize(f.Accelerator, 0, 1, 1));
         yield return Bad<ArgumentOutOfRangeException>("Quantize..ctor", "no codes", "codes", f => new Quantize(f.Accelerator, 1, 0, 1));
