@@ -279,21 +279,7 @@ public sealed class GradientNormProperties
         GradientNorm norm = Loaded(accelerator);
         using var g = accelerator.Allocate1D(Numbers.LogUniform(MaxLength, seed: 2));
         using var result = accelerator.Allocate1D<float>(1);
-        for (int i = 0; i < 50; i++)
-        {
-            norm.Norm(accelerator.DefaultStream, g.View, result.View);
-        }
-
-        accelerator.Synchronize();
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        for (int i = 0; i < 10; i++)
-        {
-            norm.Norm(accelerator.DefaultStream, g.View, result.View);
-        }
-
-        long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
-        accelerator.Synchronize();
-        Assert.Equal(0, allocated);
+        Allocations.AssertNone(accelerator, () => norm.Norm(accelerator.DefaultStream, g.View, result.View));
     }
 
     private static float[] Control(Accelerator accelerator, float[] g, double inverseScale)

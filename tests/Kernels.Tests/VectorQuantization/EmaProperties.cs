@@ -182,21 +182,7 @@ public sealed class EmaProperties
         using var size = new GuardedTensor(accelerator, new float[9]);
         using var sum = new GuardedTensor(accelerator, new float[9 * 8]);
         using var ema = new Ema(accelerator, 100, 9, 8);
-        for (int i = 0; i < 50; i++)
-        {
-            Update();
-        }
-
-        accelerator.Synchronize();
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        for (int i = 0; i < 10; i++)
-        {
-            Update();
-        }
-
-        long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
-        accelerator.Synchronize();
-        Assert.Equal(0, allocated);
+        Allocations.AssertNone(accelerator, Update);
 
         void Update() => ema.Update(
             accelerator.DefaultStream, x.View, LearnCase.View(index), codes.View, size.Floats, sum.Floats, 100);

@@ -258,21 +258,7 @@ public sealed class NearestProperties
         using var index = new GuardedTensor(accelerator, new float[40]);
         using var distance = new GuardedTensor(accelerator, new float[40]);
         using var nearest = new NearestCode(accelerator, 40, 90, 8);
-        for (int i = 0; i < 50; i++)
-        {
-            Search();
-        }
-
-        accelerator.Synchronize();
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        for (int i = 0; i < 10; i++)
-        {
-            Search();
-        }
-
-        long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
-        accelerator.Synchronize();
-        Assert.Equal(0, allocated);
+        Allocations.AssertNone(accelerator, Search);
 
         void Search() => nearest.Search(
             accelerator.DefaultStream, x.View, codes.View, index.Floats.Cast<int>(), 40, distance.Floats);

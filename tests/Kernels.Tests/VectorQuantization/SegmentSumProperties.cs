@@ -138,21 +138,7 @@ public sealed class SegmentSumProperties
         using var sums = new GuardedTensor(accelerator, new float[9 * 8]);
         using GuardedTensor counts = LearnCase.Integers(accelerator, new int[9]);
         using var sum = new SegmentSum(accelerator, 100, 9, 8);
-        for (int i = 0; i < 50; i++)
-        {
-            Sum();
-        }
-
-        accelerator.Synchronize();
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        for (int i = 0; i < 10; i++)
-        {
-            Sum();
-        }
-
-        long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
-        accelerator.Synchronize();
-        Assert.Equal(0, allocated);
+        Allocations.AssertNone(accelerator, Sum);
 
         void Sum() => sum.Sum(
             accelerator.DefaultStream, x.View, LearnCase.View(index), sums.Floats, LearnCase.View(counts), 100);

@@ -157,21 +157,7 @@ public sealed class SoftmaxCodesProperties
         using var gradX = new GuardedTensor(accelerator, c.RowStorage, c.X);
         using var gradCodes = new GuardedTensor(accelerator, new float[c.Book.Length]);
         using var softmax = new SoftmaxCodes(accelerator, 30, 50, 8);
-        for (int i = 0; i < 50; i++)
-        {
-            Pass();
-        }
-
-        accelerator.Synchronize();
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        for (int i = 0; i < 10; i++)
-        {
-            Pass();
-        }
-
-        long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
-        accelerator.Synchronize();
-        Assert.Equal(0, allocated);
+        Allocations.AssertNone(accelerator, Pass);
         Result once = Backward(accelerator, false, c, 0, 0);
         Assert.Equal(once.GradX, gradX.Bits());
         Assert.Equal(once.GradCodes, gradCodes.Bits());

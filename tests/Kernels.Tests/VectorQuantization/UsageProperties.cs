@@ -79,21 +79,7 @@ public sealed class UsageProperties
         using var window = new UsageWindow(accelerator, 50, 10);
         using GuardedTensor index = LearnCase.Integers(accelerator, LearnCase.Index(Choice.Any, 50, 10, 1));
         using var usage = new GuardedTensor(accelerator, new float[1]);
-        for (int i = 0; i < 50; i++)
-        {
-            Add();
-        }
-
-        accelerator.Synchronize();
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        for (int i = 0; i < 10; i++)
-        {
-            Add();
-        }
-
-        long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
-        accelerator.Synchronize();
-        Assert.Equal(0, allocated);
+        Allocations.AssertNone(accelerator, Add);
 
         void Add()
         {
