@@ -7,29 +7,30 @@ internal static class Exponential
     private const float Ln2High = 0.693145752f;     // the leading 15 bits: k * Ln2High is exact for |k| < 512
     private const float Ln2Low = 1.42860677e-6f;
     private const float RoundToInteger = 12582912f; // 1.5 * 2^23
+    private const float RoundAndBias = RoundToInteger + 127f;
     private const float Least = -87.3f;             // exp(x) stays a normal number
 
     /// <summary>
-    /// exp(-x) for x &gt;= 0, within 2^-23 of the value where exp(x) would be relative: two thirds of the work of
-    /// <see cref="OfNegative"/>, for sums with 1.
+    /// 1 + exp(-x) for x &gt;= 0, within 2^-23 and the rounding of the sum: two thirds of the work of
+    /// <see cref="OfNegative"/>.
     /// </summary>
     /// <remarks>
-    /// Error: the argument's rounding costs at most 1.25 x exp(-x) 2^-24, the polynomial and its evaluation
-    /// 1.7 exp(-x) 2^-24. 1 at 0; exp(-87) above 87; NaN stays NaN.
+    /// Error: the argument's rounding costs at most 1.25 x exp(-x) 2^-24, the polynomial, its evaluation and its product
+    /// 2 exp(-x) 2^-24, 1 + 2^k 2^-24 where it is not exact. 2 at 0; 1 above 87; NaN stays NaN.
     /// </remarks>
-    internal static T Fading<T>(T x)
+    internal static T OnePlusFading<T>(T x)
         where T : struct, ILane<T>
     {
         T y = T.IfGreater(x, T.Of(87f), T.Of(87f), x) * -Log2E;
-        T shifted = y + RoundToInteger;
-        T f = y - (shifted - RoundToInteger);
-        // 2^f on |f| <= 1/2 through the Chebyshev nodes of degree 6, 0 among them: relative error below 2^-25.6.
-        // In powers of f^2 the chain of dependent operations is two thirds as long: what bounds the loops over memory.
+        T biased = y + RoundAndBias;
+        T f = y - (biased - RoundAndBias);
+        T power = T.PowerOfTwoBiased(biased);
+        // 2^f on |f| <= 1/2 through the Chebyshev nodes of degree 6, 0 among them: relative error below 2^-25.6. The chain of
+        // dependent operations is what bounds the loops over memory: powers of f^2, and 2^k before the polynomial is known.
         T square = f * f;
         T sum = (f * 1.5461445e-4f + 1.3400428e-3f) * square + (f * 9.618057e-3f + 5.5503272e-2f);
         sum = sum * square + (f * 2.4022651e-1f + 6.9314718e-1f);
-        sum = sum * f + 1f;
-        return sum * T.PowerOfTwoShifted(shifted);
+        return sum * (f * power) + (power + 1f);
     }
 
     /// <summary>exp(x) for x &lt;= 0, within 2 ulp; 0 below -87.3, where the result would leave the normal range.</summary>

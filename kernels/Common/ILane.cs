@@ -38,8 +38,8 @@ internal interface ILane<T>
     /// <summary>2^k for integral k in -126 .. 127, by its bits.</summary>
     static abstract T PowerOfTwo(T k);
 
-    /// <summary>2^k for integral k in -126 .. 127, given k + 1.5 * 2^23: its low bits are k.</summary>
-    static abstract T PowerOfTwoShifted(T shifted);
+    /// <summary>2^k for integral k in -126 .. 127, given k + 127 + 1.5 * 2^23: its low bits are the exponent's.</summary>
+    static abstract T PowerOfTwoBiased(T biased);
 
     /// <summary>The power of two at or below a normal number that is not negative; 0 for 0.</summary>
     static abstract T PowerAtOrBelow(T value);
@@ -102,8 +102,7 @@ internal struct Lane : ILane<Lane>
 
     public static Lane PowerOfTwo(Lane k) => Of(Interop.IntAsFloat((uint)((int)k.Value + 127) << 23));
 
-    public static Lane PowerOfTwoShifted(Lane shifted) =>
-        Of(Interop.IntAsFloat((Interop.FloatAsInt(shifted.Value) << 23) + 0x3F800000u));
+    public static Lane PowerOfTwoBiased(Lane biased) => Of(Interop.IntAsFloat(Interop.FloatAsInt(biased.Value) << 23));
 
     public static Lane PowerAtOrBelow(Lane value) =>
         Of(Interop.IntAsFloat(Interop.FloatAsInt(value.Value) & 0xFF800000u));

@@ -26,7 +26,7 @@ internal struct DiffGradRule : IUpdateRule
         e.A = Moments.First(e.A, g);
         e.B = Moments.Second(e.B, g);
         // sigmoid(|h - g|) = 1 / (1 + exp(-|h - g|)), folded into the one division.
-        T slowdown = Exponential.Fading(T.Abs(e.C - g)) + 1f;
+        T slowdown = Exponential.OnePlusFading(T.Abs(e.C - g));
         e.C = g;
         e.P = Decay.Parameter(e.P) - StepSize * e.A / (slowdown * (T.Sqrt(e.B) + Epsilon));
         return e;

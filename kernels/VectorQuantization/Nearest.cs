@@ -262,6 +262,10 @@ internal struct CodeTermWork<TCode, TMetric> : IItemWork
     public ArrayView<float> Terms;
     public int Dimension;
 
+    /// <summary>Out, where wanted: <see cref="ICodeMetric.Reach"/>, 0 for a code of zeros or one that is not finite.</summary>
+    public ArrayView<float> Reaches;
+    public int WantsReach;
+
     public readonly Quad Uniform() => default;
 
     public readonly void Item(long i, Quad uniform)
@@ -276,6 +280,11 @@ internal struct CodeTermWork<TCode, TMetric> : IItemWork
         }
 
         Terms[i] = Utilities.Select(Finiteness.Is(largest), TMetric.Term(squares), float.NaN);
+        if (WantsReach != 0)
+        {
+            bool counts = Finiteness.Is(largest) & largest != 0;
+            Reaches[i] = Utilities.Select(counts, TMetric.Reach(squares, Dimension), 0f);
+        }
     }
 }
 

@@ -11,7 +11,10 @@ namespace Kernels.DeviceCode.VectorQuantization;
 /// <summary>What certifying needs besides a search.</summary>
 internal struct CertifyArguments
 {
-    /// <summary>The largest |e|^2 of each strip of the codes of a head, [heads, <see cref="Strips"/>].</summary>
+    /// <summary>The reach of each code, [heads, codes]: see <see cref="CodeTermWork{TCode, TMetric}"/>.</summary>
+    public ArrayView<float> Reaches;
+
+    /// <summary>The largest of each strip of the codes of a head, [heads, <see cref="Strips"/>].</summary>
     public ArrayView<float> Limits;
 
     /// <summary>The score that a code must reach to be nearest, [heads, rows]; NaN: the search was certain.</summary>
@@ -21,16 +24,13 @@ internal struct CertifyArguments
     internal const int Strips = 64;
 }
 
-/// <summary>The largest |e|^2 of the codes of a strip, one strip of a head per item; codes that are not finite do not count.</summary>
-/// <remarks>Infinite where a term may be off by more than its roundings: see <see cref="ICodeMetric.Reach"/>.</remarks>
-internal struct CodeLimitWork<TCode, TMetric> : IItemWork
-    where TCode : struct, IStorage
-    where TMetric : struct, ICodeMetric
+/// <summary>The largest reach of the codes of a strip, every 64th code of a head; one strip of a head per item.</summary>
+internal struct CodeLimitWork : IItemWork
 {
-    public TCode Codes;
+    /// <summary>[heads, codes], as <see cref="CodeTermWork{TCode, TMetric}"/> leaves them.</summary>
+    public ArrayView<float> Reaches;
     public ArrayView<float> Limits;
     public int CodeCount;
-    public int Dimension;
 
     public readonly Quad Uniform() => default;
 
@@ -40,24 +40,17 @@ internal struct CodeLimitWork<TCode, TMetric> : IItemWork
         float limit = 0f;
         for (long k = i - head * CertifyArguments.Strips; k < CodeCount; k += CertifyArguments.Strips)
         {
-            float squares = 0f;
-            uint largest = 0;
-            for (int d = 0; d < Dimension; d++)
-            {
-                float e = Codes.Decode(Codes.Read((head * CodeCount + k) * Dimension + d));
-                squares += e * e;
-                largest = Finiteness.Larger(largest, e);
-            }
-
-            float reach = Utilities.Select(largest == 0, 0f, TMetric.Reach(squares, Dimension));
-            limit = Utilities.Select(Finiteness.Is(largest) & reach > limit, reach, limit);
+            float reach = Reaches[head * CodeCount + k];
+            limit = Utilities.Select(reach > limit, reach, limit);
         }
 
         Limits[i] = limit;
     }
 }
 
-/// <summary>Merges the splits of a row and decides whether the roundings leave its nearest code open; one row of a head per item.</summary>
+/// <summary>
+/// Decides whether the roundings leave a row's nearest code open, and merges its splits if not; one row of a head per item.
+/// </summary>
 /// <remarks>
 /// Open is a row whose best score is not above the second by more than 2 B, where B bounds the rounding of any score.
 /// Bound: with u = 2^-24, n products in any order and contracted or not, g(n) = n u / (1 - n u): the products cost
@@ -105,21 +98,25 @@ internal struct CertifyOpenWork<TRow, TMetric> : IItemWork
         // A comparison that a NaN makes false: then the row is open.
         bool certain = best.Score - best.Second > 2f * bound & z * e + e * e < 1e38f;
         float threshold = Utilities.Select(z * e + e * e < 1e38f, best.Score - 2f * bound, float.NegativeInfinity);
-        Arguments.Scores[i] = best.Score;
-        Arguments.Seconds[i] = best.Second;
-        Arguments.Indices[i] = best.Index;
         Certify.Thresholds[i] = Utilities.Select(certain, float.NaN, threshold);
+        if (certain)
+        {
+            Arguments.Scores[i] = best.Score;
+            Arguments.Seconds[i] = best.Second;
+            Arguments.Indices[i] = best.Index;
+        }
     }
 }
 
-/// <summary>The exact nearest code of the rows that the search left open.</summary>
+/// <summary>The exact nearest code of the rows that the search left open; merges their splits.</summary>
 /// <remarks>
-/// Source: ours. Barriers stand here themselves: ILGPU copies one in a method of its own into both branches of an if
-/// before it.
+/// Source: ours. A split whose best score is below the row's threshold is passed over, and of one whose second score is
+/// below it only the best code is looked at; of the others all. Barriers stand here themselves: ILGPU copies one in a
+/// method of its own into both branches of an if before it.
 /// Shapes: rows [n, heads, d], codes [heads, k, d], finite; thresholds and indices [heads, n].
 /// Storage: rows and codes F32, F16, BF16. No rounding decides: scores are integers, see <see cref="ExactDigits"/>.
-/// Traffic: 32 bytes for 8 rows that are certain; for an open one all codes of its head once, and those that reach its
-/// threshold as often as a number has digits.
+/// Traffic: 32 bytes for 8 rows that are certain; for an open one the codes of the splits that are not passed over once,
+/// and those that reach its threshold as often as a number has digits.
 /// Needs: at most 64 items a group, 4,536 bytes of shared memory.
 /// Order: which scores reach the threshold may depend on roundings, the code that is chosen does not.
 /// Ties: lowest index. Domain: a code with a NaN or an infinity never wins; nor does any against such a row.
@@ -162,11 +159,15 @@ internal static class NearestCertify
             if ((Interop.FloatAsInt(threshold) & 0x7FFFFFFF) <= 0x7F800000)
             {
                 long head = i / t.Rows;
-                long z = (i - head * t.Rows) * t.RowStride + head * t.Dimension;
-                int winner = One<TRow, TCode, TMetric>(rows, codes, t, digits, flags, z, head * t.Codes, threshold);
+                long row = i - head * t.Rows;
+                BestCode best = BestCode.OfSplits(t, row, head, withSecond: 1);
+                best.Index = One<TRow, TCode, TMetric>(rows, codes, t, digits, flags, row, head, threshold);
+                Group.Barrier();
                 if (Group.IdxX == 0)
                 {
-                    t.Indices[i] = winner;
+                    t.Scores[i] = best.Score;
+                    t.Seconds[i] = best.Second;
+                    t.Indices[i] = best.Index;
                 }
 
                 Group.Barrier();
@@ -175,60 +176,81 @@ internal static class NearestCertify
     }
 
     private static int One<TRow, TCode, TMetric>(
-        TRow rows, TCode codes, NearestArguments t, ArrayView<long> digits, ArrayView<int> flags, long z, long codeBase,
+        TRow rows, TCode codes, NearestArguments t, ArrayView<long> digits, ArrayView<int> flags, long row, long head,
         float threshold)
         where TRow : struct, IStorage
         where TCode : struct, IStorage
         where TMetric : struct, ICodeMetric
     {
+        long z = row * t.RowStride + head * t.Dimension;
+        long codeBase = head * t.Codes;
         int champion = -1;
         int place = 0;
-        for (int code = 0; code < t.Codes; code += Group.DimX)
+        for (int split = 0; split < t.Splits; split++)
         {
-            if (Group.IdxX == 0)
+            long best = ((long)split * t.Heads + head) * t.Rows + row;
+            int end = IntrinsicMath.Min((split + 1) * t.SplitCodes, t.Codes);
+            int code = split * t.SplitCodes;
+            if (AtLeast(t.Scores[best], threshold) == 0)
             {
-                flags[GroupSize] = 0;
+                code = end;
+            }
+            else if (AtLeast(t.Seconds[best], threshold) == 0)
+            {
+                code = t.Indices[best];
+                end = code + 1;
             }
 
-            Group.Barrier();
-            int own = code + Group.IdxX;
-            int reaches = 0;
-            if (own < t.Codes)
+            for (; code < end; code += Group.DimX)
             {
-                reaches = Reaches<TRow, TCode, TMetric>(rows, codes, t, z, codeBase + own, threshold);
-            }
-
-            flags[Group.IdxX] = reaches;
-            if (reaches != 0)
-            {
-                Atomic.Add(ref flags[GroupSize], 1);
-            }
-
-            Group.Barrier();
-            int count = flags[GroupSize];
-            Group.Barrier();
-            for (int item = 0; count > 0 & item < Group.DimX; item++)
-            {
-                if (flags[item] != 0)
+                if (Group.IdxX == 0)
                 {
-                    int challenger = code + item;
-                    int order = champion < 0
-                        ? Enter<TRow, TCode, TMetric>(rows, codes, t, digits, z, codeBase + challenger, place)
-                        : Challenge<TRow, TCode, TMetric>(
-                            rows, codes, t, digits, flags, z, codeBase + challenger, codeBase + champion, place);
-                    if (order > 0)
+                    flags[GroupSize] = 0;
+                }
+
+                Group.Barrier();
+                int own = code + Group.IdxX;
+                int reaches = 0;
+                if (own < end)
+                {
+                    reaches = Reaches<TRow, TCode, TMetric>(rows, codes, t, z, codeBase + own, threshold);
+                }
+
+                flags[Group.IdxX] = reaches;
+                if (reaches != 0)
+                {
+                    Atomic.Add(ref flags[GroupSize], 1);
+                }
+
+                Group.Barrier();
+                int count = flags[GroupSize];
+                Group.Barrier();
+                for (int item = 0; count > 0 & item < Group.DimX; item++)
+                {
+                    if (flags[item] != 0)
                     {
-                        place = champion < 0 ? place : Place - place;
-                        champion = challenger;
+                        int challenger = code + item;
+                        int order = champion < 0
+                            ? Enter<TRow, TCode, TMetric>(rows, codes, t, digits, z, codeBase + challenger, place)
+                            : Challenge<TRow, TCode, TMetric>(
+                                rows, codes, t, digits, flags, z, codeBase + challenger, codeBase + champion, place);
+                        if (order > 0)
+                        {
+                            place = champion < 0 ? place : Place - place;
+                            champion = challenger;
+                        }
                     }
                 }
-            }
 
-            Group.Barrier();
+                Group.Barrier();
+            }
         }
 
         return champion;
     }
+
+    /// <summary>1 if a score is at least the threshold, by a number: OpenCL takes a branch on a comparison for NaN.</summary>
+    private static int AtLeast(float score, float threshold) => Utilities.Select(score >= threshold, 1, 0);
 
     /// <summary>1 for a finite code whose score, to within its rounding, reaches the threshold, or is NaN.</summary>
     private static int Reaches<TRow, TCode, TMetric>(

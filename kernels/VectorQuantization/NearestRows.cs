@@ -102,14 +102,23 @@ internal static class NearestRows
                 }
                 else
                 {
-                    var best = new SixteenBest { Score = scores[item], Second = seconds[item], Index = indices[item] };
-                    best.Take<TRunnerUp>(Finish<TMetric>(t, term, c0), k);
-                    best.Take<TRunnerUp>(Finish<TMetric>(t, term + 1, c1), k + 1);
-                    best.Take<TRunnerUp>(Finish<TMetric>(t, term + 2, c2), k + 2);
-                    best.Take<TRunnerUp>(Finish<TMetric>(t, term + 3, c3), k + 3);
-                    scores[item] = best.Score;
-                    seconds[item] = best.Second;
-                    indices[item] = best.Index;
+                    c0 = Finish<TMetric>(t, term, c0);
+                    c1 = Finish<TMetric>(t, term + 1, c1);
+                    c2 = Finish<TMetric>(t, term + 2, c2);
+                    c3 = Finish<TMetric>(t, term + 3, c3);
+                    // Mostly none of the four is among the best of any row.
+                    Sixteen least = TRunnerUp.Kept ? seconds[item] : scores[item];
+                    if (least.Max(c0).Max(c1).Max(c2).Max(c3).IsAnyGreater(least))
+                    {
+                        var best = new SixteenBest { Score = scores[item], Second = seconds[item], Index = indices[item] };
+                        best.Take<TRunnerUp>(c0, k);
+                        best.Take<TRunnerUp>(c1, k + 1);
+                        best.Take<TRunnerUp>(c2, k + 2);
+                        best.Take<TRunnerUp>(c3, k + 3);
+                        scores[item] = best.Score;
+                        seconds[item] = best.Second;
+                        indices[item] = best.Index;
+                    }
                 }
             }
 
@@ -172,6 +181,9 @@ internal static class NearestRows
             }
         }
     }
+
+    /// <summary>The greater, each by itself; of a number and NaN the number, which must be the first.</summary>
+    private static Sixteen Max(this Sixteen number, Sixteen other) => Sixteen.IfGreater(other, number, other, number);
 
     private static Sixteen Start<TMetric>(NearestArguments t, long term)
         where TMetric : struct, ICodeMetric =>

@@ -53,8 +53,8 @@ internal readonly struct HostLane(Vector<float> value) : ILane<HostLane>
         new(Vector.AsVectorSingle((Vector.ConvertToInt32(k.Value) + new Vector<int>(127)) << 23));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static HostLane PowerOfTwoShifted(HostLane shifted) => new(Vector.AsVectorSingle(
-        (Vector.AsVectorUInt32(shifted.Value) << 23) + new Vector<uint>(0x3F800000u)));
+    public static HostLane PowerOfTwoBiased(HostLane biased) =>
+        new(Vector.AsVectorSingle(Vector.AsVectorUInt32(biased.Value) << 23));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static HostLane PowerAtOrBelow(HostLane value) =>

@@ -10,18 +10,21 @@ namespace Kernels.VectorQuantization;
 internal sealed class CertifyScratch : IDisposable
 {
     private readonly MemoryBuffer1D<float, Stride1D.Dense> _numbers;
+    private readonly long _reaches;
     private readonly long _limits;
 
-    internal CertifyScratch(Accelerator accelerator, long results, int heads)
+    internal CertifyScratch(Accelerator accelerator, long results, int codes, int heads)
     {
+        _reaches = (long)heads * codes;
         _limits = (long)heads * CertifyArguments.Strips;
-        _numbers = accelerator.Allocate1D<float>(_limits + results);
+        _numbers = accelerator.Allocate1D<float>(_reaches + _limits + results);
     }
 
     internal CertifyArguments Arguments => new()
     {
-        Limits = _numbers.View.SubView(0, _limits),
-        Thresholds = _numbers.View.SubView(_limits, _numbers.Length - _limits),
+        Reaches = _numbers.View.SubView(0, _reaches),
+        Limits = _numbers.View.SubView(_reaches, _limits),
+        Thresholds = _numbers.View.SubView(_reaches + _limits, _numbers.Length - _reaches - _limits),
     };
 
     internal long Bytes => _numbers.Length * 4;
@@ -40,7 +43,7 @@ internal sealed class Certifier<TRow, TCode, TMetric>
 
     private readonly CertifyScratch _scratch;
     private readonly DeviceFacts _facts;
-    private readonly ItemLauncher<CodeLimitWork<TCode, TMetric>> _limits;
+    private readonly ItemLauncher<CodeLimitWork> _limits;
     private readonly ItemLauncher<CertifyOpenWork<TRow, TMetric>> _open;
     private readonly Action<AcceleratorStream, KernelConfig, TRow, TCode, NearestArguments, CertifyArguments, int> _rows;
 
@@ -58,19 +61,11 @@ internal sealed class Certifier<TRow, TCode, TMetric>
     internal void Run(AcceleratorStream stream, TRow rows, TCode codes, in NearestArguments t, long grain)
     {
         CertifyArguments certify = _scratch.Arguments;
-        var limits = new CodeLimitWork<TCode, TMetric>
-        {
-            Codes = codes,
-            Limits = certify.Limits,
-            CodeCount = t.Codes,
-            Dimension = t.Dimension,
-        };
+        var limits = new CodeLimitWork { Reaches = certify.Reaches, Limits = certify.Limits, CodeCount = t.Codes };
         _limits.Run(stream, limits, 0, certify.Limits.Length, 1);
         var open = new CertifyOpenWork<TRow, TMetric> { Rows = rows, Arguments = t, Certify = certify };
         long results = (long)t.Rows * t.Heads;
         _open.Run(stream, open, 0, results, grain);
-        NearestArguments merged = t;
-        merged.Splits = 1;
         int items = NearestCertify.GroupSize;
         long rowsOfGroup = NearestCertify.RowsOfGroup;
         if (_facts.Class == DeviceClass.Host)
@@ -88,7 +83,7 @@ internal sealed class Certifier<TRow, TCode, TMetric>
         int groups = checked((int)((results + rowsOfGroup - 1) / rowsOfGroup));
         lock (s_gate)
         {
-            _rows(stream, (groups, items), rows, codes, merged, certify, checked((int)rowsOfGroup));
+            _rows(stream, (groups, items), rows, codes, t, certify, checked((int)rowsOfGroup));
         }
     }
 

@@ -110,7 +110,7 @@ public sealed class NearestCode : IDisposable
         _partials = NearestPlan.Partials(_facts, _walk, maxRows, codes, dimension, heads, splits);
         _numbers = accelerator.Allocate1D<float>(((long)heads * codes) + ((1 + top) * _partials));
         _indices = accelerator.Allocate1D<int>(top * _partials);
-        _certify = certified ? new CertifyScratch(accelerator, (long)maxRows * heads, heads) : null;
+        _certify = certified ? new CertifyScratch(accelerator, (long)maxRows * heads, codes, heads) : null;
     }
 
     private interface IKind
@@ -305,6 +305,12 @@ public sealed class NearestCode : IDisposable
             int groups = checked(plan.RowGroups * plan.Splits * t.Heads);
             long grain = Math.Max(1, 65_536 / t.Dimension);
             var terms = new CodeTermWork<TCode, TMetric> { Codes = codes, Terms = t.Terms, Dimension = t.Dimension };
+            if (owner._certify is { } certify)
+            {
+                terms.Reaches = certify.Arguments.Reaches;
+                terms.WantsReach = 1;
+            }
+
             _terms.Run(stream, terms, 0, t.Terms.Length, grain);
             switch (owner._walk)
             {

@@ -43,7 +43,7 @@ public sealed class NearestCertifyProperties
             .SearchAll(x).Select(row => row.Index[0])];
         foreach ((Accelerator accelerator, NearestWalk? walk) in Places())
         {
-            foreach (int splits in (int[])[1, 3])
+            foreach (int splits in (int[])[1, 7])
             {
                 Assert.Equal(wanted, Search(accelerator, walk, x, codes, n, k, d, metric, splits));
             }
