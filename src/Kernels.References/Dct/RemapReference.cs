@@ -14,13 +14,26 @@ public static class RemapReference
     /// <param name="current">The r columns that it shall belong to, ascending.</param>
     /// <returns>[rows, r].</returns>
     /// <exception cref="ArgumentException">A length does not fit, or indices do not ascend.</exception>
-    public static float[] Apply(ReadOnlySpan<float> state, ReadOnlySpan<int> previous, ReadOnlySpan<int> current)
+    public static float[] Apply(ReadOnlySpan<float> state, ReadOnlySpan<int> previous, ReadOnlySpan<int> current) =>
+        Move(state, previous, current);
+
+    /// <summary>Moves the columns of a state with their bounds.</summary>
+    /// <param name="state">[rows, r], row-major.</param>
+    /// <param name="previous">The r columns that the state belongs to, ascending.</param>
+    /// <param name="current">The r columns that it shall belong to, ascending.</param>
+    /// <returns>[rows, r].</returns>
+    /// <exception cref="ArgumentException">A length does not fit, or indices do not ascend.</exception>
+    public static Bounded[] Apply(
+        ReadOnlySpan<Bounded> state, ReadOnlySpan<int> previous, ReadOnlySpan<int> current) =>
+        Move(state, previous, current);
+
+    private static T[] Move<T>(ReadOnlySpan<T> state, ReadOnlySpan<int> previous, ReadOnlySpan<int> current)
     {
         int rows = Check.Rows(state, previous.Length);
         Check.SameLength(previous, current);
         Ascending(previous, nameof(previous));
         Ascending(current, nameof(current));
-        var result = new float[state.Length];
+        var result = new T[state.Length];
         for (int i = 0; i < current.Length; i++)
         {
             int from = previous.BinarySearch(current[i]);

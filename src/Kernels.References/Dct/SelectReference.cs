@@ -23,6 +23,17 @@ public sealed class SelectReference
     /// <exception cref="ArgumentNullException">The basis is null.</exception>
     /// <exception cref="ArgumentException">The numbers are not rows of the basis.</exception>
     public SelectReference(TransformReference basis, ReadOnlySpan<float> g, bool squares)
+        : this(basis, BoundedMatrix.Widen(g), squares)
+    {
+    }
+
+    /// <summary>Transforms and scores what a binary32 computation has its own version of.</summary>
+    /// <param name="basis">The transform of a row.</param>
+    /// <param name="g">The gradient with its bounds, [rows, n], row-major.</param>
+    /// <param name="squares">Whether a column's score is its sum of squares; if not, of magnitudes.</param>
+    /// <exception cref="ArgumentNullException">The basis is null.</exception>
+    /// <exception cref="ArgumentException">The numbers are not rows of the basis.</exception>
+    public SelectReference(TransformReference basis, ReadOnlySpan<Bounded> g, bool squares)
     {
         ArgumentNullException.ThrowIfNull(basis);
         _columns = basis.Length;

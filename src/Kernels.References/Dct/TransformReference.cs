@@ -20,6 +20,9 @@ namespace Kernels.References.Dct;
 /// </remarks>
 public sealed class TransformReference
 {
+    // What binary64 loses in the sum of the bounds.
+    private const double Slack = 1 + (1.0 / (1 << 20));
+
     private readonly double[] _cosines;
     private readonly double _relative;
 
@@ -90,7 +93,64 @@ public sealed class TransformReference
     /// <param name="x">Rows, [rows, n], row-major.</param>
     /// <returns>Their transforms, [rows, n].</returns>
     /// <exception cref="ArgumentException">The numbers are not rows of n.</exception>
-    public double[] Apply(ReadOnlySpan<double> x)
+    public double[] Apply(ReadOnlySpan<double> x) => Multiply(x, magnitudes: false);
+
+    /// <summary>Transforms rows of binary32 numbers.</summary>
+    /// <param name="x">Rows, [rows, n], row-major.</param>
+    /// <returns>Their transforms, [rows, n], with what a binary32 computation may be off by.</returns>
+    /// <exception cref="ArgumentException">The numbers are not rows of n.</exception>
+    public Bounded[] Apply(ReadOnlySpan<float> x) => Apply(BoundedMatrix.Widen(x));
+
+    /// <summary>Transforms rows of which a binary32 computation has its own version.</summary>
+    /// <param name="x">Rows with their bounds, [rows, n], row-major.</param>
+    /// <returns>
+    /// Their transforms, [rows, n]: the bound is that of the computation, relative to the largest norm a row may have,
+    /// and sum_j |C_kj| bound_j, what the row itself may be off by.
+    /// </returns>
+    /// <exception cref="ArgumentException">The numbers are not rows of n.</exception>
+    public Bounded[] Apply(ReadOnlySpan<Bounded> x)
+    {
+        int rows = Check.Rows(x, Length);
+        var values = new double[x.Length];
+        var bounds = new double[x.Length];
+        bool isExact = true;
+        for (int i = 0; i < x.Length; i++)
+        {
+            (values[i], bounds[i]) = x[i];
+            isExact &= bounds[i] == 0;
+        }
+
+        double[] y = Multiply(values, magnitudes: false);
+        double[] propagated = isExact ? bounds : Multiply(bounds, magnitudes: true);
+        var result = new Bounded[x.Length];
+        for (int row = 0; row < rows; row++)
+        {
+            double squares = 0;
+            double magnitudes = 0;
+            bool isNaN = false;
+            foreach (Bounded value in x.Slice(row * Length, Length))
+            {
+                double most = Math.Abs(value.Value) + value.Bound;
+                squares += most * most;
+                magnitudes += most;
+                isNaN |= double.IsNaN(value.Bound);
+            }
+
+            // Of a NaN that may be one or not, nothing is said either.
+            bool mayOverflow = !(magnitudes <= float.MaxValue / 4);
+            double own = squares == 0 ? 0 : (_relative * Math.Sqrt(squares)) + (2 * Length * Bounded.LeastSubnormal);
+            for (int k = 0; k < Length; k++)
+            {
+                int i = (row * Length) + k;
+                double bound = mayOverflow ? double.PositiveInfinity : own + (propagated[i] * Slack);
+                result[i] = isNaN ? double.NaN : new Bounded(y[i], bound);
+            }
+        }
+
+        return result;
+    }
+
+    private double[] Multiply(ReadOnlySpan<double> x, bool magnitudes)
     {
         int rows = Check.Rows(x, Length);
         var result = new double[x.Length];
@@ -98,50 +158,11 @@ public sealed class TransformReference
         {
             for (int j = 0; j < Length; j++)
             {
-                double entry = Entry(k, j);
+                double entry = magnitudes ? Math.Abs(Entry(k, j)) : Entry(k, j);
                 for (int row = 0; row < rows; row++)
                 {
                     result[(row * Length) + k] += entry * x[(row * Length) + j];
                 }
-            }
-        }
-
-        return result;
-    }
-
-    /// <summary>Transforms rows of binary32 numbers.</summary>
-    /// <param name="x">Rows, [rows, n], row-major.</param>
-    /// <returns>Their transforms, [rows, n], with what a binary32 computation may be off by.</returns>
-    /// <exception cref="ArgumentException">The numbers are not rows of n.</exception>
-    public Bounded[] Apply(ReadOnlySpan<float> x)
-    {
-        int rows = Check.Rows(x, Length);
-        var wide = new double[x.Length];
-        for (int i = 0; i < x.Length; i++)
-        {
-            wide[i] = x[i];
-        }
-
-        double[] y = Apply(wide);
-        var result = new Bounded[x.Length];
-        for (int row = 0; row < rows; row++)
-        {
-            double squares = 0;
-            double magnitudes = 0;
-            foreach (double value in wide.AsSpan(row * Length, Length))
-            {
-                squares += value * value;
-                magnitudes += Math.Abs(value);
-            }
-
-            bool mayOverflow = magnitudes > float.MaxValue / 4;
-            double bound = (_relative * Math.Sqrt(squares)) + (2 * Length * Bounded.LeastSubnormal);
-            for (int k = 0; k < Length; k++)
-            {
-                int i = (row * Length) + k;
-                result[i] = double.IsNaN(squares)
-                    ? double.NaN
-                    : new Bounded(y[i], mayOverflow ? double.PositiveInfinity : squares == 0 ? 0 : bound);
             }
         }
 

@@ -27,7 +27,10 @@ public sealed class DiffGradReference(
     bool amsgrad = false,
     bool maximize = false) : ElementwiseReference
 {
-    /// <summary>The error that a kernel's exponential, a number in (0, 1], may have: 2^-23.</summary>
+    /// <summary>
+    /// The error that a kernel's 1 + exp(-x), a number in (1, 2] for x at least 0, may have beside the rounding of the sum:
+    /// 2^-23.
+    /// </summary>
     public const double ExpError = 2 * Bounded.UnitRoundoff;
 
     private readonly double _learningRate = Check.NotNegative(learningRate);
