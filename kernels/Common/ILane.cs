@@ -72,7 +72,7 @@ internal interface ILane<T>
 }
 
 /// <summary>One float.</summary>
-internal struct Lane : ILane<Lane>
+internal struct Lane : ILane<Lane>, ILinearLane<Lane>
 {
     public float Value;
 

@@ -1,3 +1,5 @@
+using ILGPU;
+using ILGPU.Util;
 using Kernels.DeviceCode.Common;
 
 namespace Kernels.DeviceCode.Linear;
@@ -109,6 +111,48 @@ internal partial struct Sixteen
         V14 += a.V14 * b.V14;
         V15 += a.V15 * b.V15;
     }
+
+    /// <summary>Each magnitude.</summary>
+    internal readonly Sixteen Magnitude() => new()
+    {
+        V0 = IntrinsicMath.Abs(V0),
+        V1 = IntrinsicMath.Abs(V1),
+        V2 = IntrinsicMath.Abs(V2),
+        V3 = IntrinsicMath.Abs(V3),
+        V4 = IntrinsicMath.Abs(V4),
+        V5 = IntrinsicMath.Abs(V5),
+        V6 = IntrinsicMath.Abs(V6),
+        V7 = IntrinsicMath.Abs(V7),
+        V8 = IntrinsicMath.Abs(V8),
+        V9 = IntrinsicMath.Abs(V9),
+        V10 = IntrinsicMath.Abs(V10),
+        V11 = IntrinsicMath.Abs(V11),
+        V12 = IntrinsicMath.Abs(V12),
+        V13 = IntrinsicMath.Abs(V13),
+        V14 = IntrinsicMath.Abs(V14),
+        V15 = IntrinsicMath.Abs(V15),
+    };
+
+    /// <summary>The first <paramref name="count"/>, and 0 for the others.</summary>
+    internal readonly Sixteen First(int count) => new()
+    {
+        V0 = Utilities.Select(0 < count, V0, 0f),
+        V1 = Utilities.Select(1 < count, V1, 0f),
+        V2 = Utilities.Select(2 < count, V2, 0f),
+        V3 = Utilities.Select(3 < count, V3, 0f),
+        V4 = Utilities.Select(4 < count, V4, 0f),
+        V5 = Utilities.Select(5 < count, V5, 0f),
+        V6 = Utilities.Select(6 < count, V6, 0f),
+        V7 = Utilities.Select(7 < count, V7, 0f),
+        V8 = Utilities.Select(8 < count, V8, 0f),
+        V9 = Utilities.Select(9 < count, V9, 0f),
+        V10 = Utilities.Select(10 < count, V10, 0f),
+        V11 = Utilities.Select(11 < count, V11, 0f),
+        V12 = Utilities.Select(12 < count, V12, 0f),
+        V13 = Utilities.Select(13 < count, V13, 0f),
+        V14 = Utilities.Select(14 < count, V14, 0f),
+        V15 = Utilities.Select(15 < count, V15, 0f),
+    };
 
     /// <summary>The sum of all, by halves.</summary>
     internal readonly float Sum() =>

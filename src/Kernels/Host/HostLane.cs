@@ -8,7 +8,7 @@ namespace Kernels.Host;
 // Every member is inlined by hand, and the value is a field: what the compiler inlines by itself depends on its budget
 // for a method and on what it has seen run (8-bit Adam takes half the time with it).
 [method: MethodImpl(MethodImplOptions.AggressiveInlining)]
-internal readonly struct HostLane(Vector<float> value) : ILane<HostLane>
+internal readonly struct HostLane(Vector<float> value) : ILane<HostLane>, ILinearLane<HostLane>
 {
     internal readonly Vector<float> Value = value;
 

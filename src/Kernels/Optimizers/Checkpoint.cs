@@ -79,6 +79,11 @@ internal sealed class Checkpoint(
                     entries.Add(
                         new(new SafeTensorInfo(name, SafeTensorType.U8, state.Shape), default, i) { Codes = state.Codes });
                 }
+                else if (state.Indices.IsValid)
+                {
+                    entries.Add(
+                        new(new SafeTensorInfo(name, SafeTensorType.I32, state.Shape), default, i) { Indices = state.Indices });
+                }
                 else
                 {
                     Add(name, state.View, Storage.F32, state.Shape);

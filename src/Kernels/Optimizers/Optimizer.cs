@@ -233,9 +233,11 @@ public sealed class Optimizer : IDisposable
     {
         int i = Index(name);
         StateTensor tensor = Find(i, state);
-        return tensor.Codes.IsValid
+        return tensor.Codes.IsValid || tensor.Indices.IsValid
             ? throw new ArgumentException(
-                $"The state '{state}' is kept as 8-bit codes: {nameof(DownloadState)} reads it.", nameof(state))
+                $"The state '{state}' is kept as {(tensor.Codes.IsValid ? "8-bit codes" : "whole numbers")}: "
+                + $"{nameof(DownloadState)} reads it.",
+                nameof(state))
             : tensor.View;
     }
 
@@ -247,10 +249,25 @@ public sealed class Optimizer : IDisposable
     public void DownloadState(string name, string state, Span<float> values)
     {
         StateTensor tensor = Find(Index(name), state);
-        if (tensor.Codes.IsValid)
+        if (tensor.Decoder is { } decode)
+        {
+            Require.Length(tensor.DecodedLength, values.Length, nameof(values));
+            decode(_session.Stream, values);
+        }
+        else if (tensor.Codes.IsValid)
         {
             Require.Length(tensor.Codes.Length, values.Length, nameof(values));
             TensorCopy.Download(_session.Stream, tensor.Codes, tensor.CodeScales, tensor.Map, values);
+        }
+        else if (tensor.Indices.IsValid)
+        {
+            Require.Length(tensor.Indices.Length, values.Length, nameof(values));
+            var numbers = new int[values.Length];
+            tensor.Indices.CopyToCPU(_session.Stream, numbers);
+            for (int k = 0; k < numbers.Length; k++)
+            {
+                values[k] = numbers[k]; // below 2^24
+            }
         }
         else
         {

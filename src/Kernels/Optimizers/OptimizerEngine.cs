@@ -15,12 +15,24 @@ internal readonly record struct StateTensor(string State, TensorView View, long[
     /// <summary>8-bit codes; invalid where the state is F32.</summary>
     internal ArrayView<byte> Codes { get; init; }
 
+    /// <summary>Reads the numbers behind the codes, where they are not those of a map.</summary>
+    internal StateDecoder? Decoder { get; init; }
+
+    /// <summary>Numbers behind the codes, if there is a decoder.</summary>
+    internal long DecodedLength { get; init; }
+
+    /// <summary>Whole numbers; invalid where the state is F32.</summary>
+    internal ArrayView<int> Indices { get; init; }
+
     /// <summary>The scales of the codes.</summary>
     internal TensorView CodeScales { get; init; }
 
     /// <summary>What the codes stand for.</summary>
     internal EightBitMap Map { get; init; }
 }
+
+/// <summary>Reads the numbers of a state that is kept in another form; waits for the work before.</summary>
+internal delegate void StateDecoder(AcceleratorStream stream, Span<float> values);
 
 /// <summary>What an optimizer does with its arena: the state it keeps there and the launches of a step.</summary>
 internal abstract class OptimizerEngine : IDisposable

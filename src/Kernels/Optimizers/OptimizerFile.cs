@@ -20,6 +20,9 @@ internal static class OptimizerFile
     {
         /// <summary>Where the codes lie, instead of the view.</summary>
         internal ArrayView<byte> Codes { get; init; }
+
+        /// <summary>Where the whole numbers lie, instead of the view.</summary>
+        internal ArrayView<int> Indices { get; init; }
     }
 
     internal static void Save(
@@ -40,6 +43,9 @@ internal static class OptimizerFile
                     break;
                 case SafeTensorType.U8:
                     Write(writer, queue, entry.Info.Name, entry.Codes);
+                    break;
+                case SafeTensorType.I32:
+                    Write(writer, queue, entry.Info.Name, entry.Indices);
                     break;
                 default:
                     Write(writer, queue, entry.Info.Name, entry.View.As<ushort>());
@@ -115,6 +121,9 @@ internal static class OptimizerFile
                     break;
                 case SafeTensorType.U8:
                     Read(file, queue, entry.Info.Name, entry.Codes);
+                    break;
+                case SafeTensorType.I32:
+                    Read(file, queue, entry.Info.Name, entry.Indices);
                     break;
                 default:
                     Read(file, queue, entry.Info.Name, entry.View.As<ushort>());

@@ -27,6 +27,9 @@ public abstract record OptimizerOptions
     internal abstract OptimizerEngine CreateEngine(
         Accelerator accelerator, Arena arena, OptimizerSettings settings);
 
+    /// <summary>These with every learning rate times a factor.</summary>
+    internal virtual OptimizerOptions Scaled(double factor) => this with { LearningRate = LearningRate * factor };
+
     /// <summary>Checks every option.</summary>
     /// <exception cref="ArgumentOutOfRangeException">An option is out of range or not a number.</exception>
     internal virtual void Validate(string name)

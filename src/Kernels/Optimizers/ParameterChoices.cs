@@ -27,8 +27,7 @@ internal sealed class ParameterChoices
 
     /// <summary>The options of each parameter with the learning rate that counts.</summary>
     internal OptimizerOptions[] Effective() => Array.ConvertAll(
-        _options,
-        o => LearningRateFactor == 1 ? o : o with { LearningRate = o.LearningRate * LearningRateFactor });
+        _options, o => LearningRateFactor == 1 ? o : o.Scaled(LearningRateFactor));
 
     private OptimizerOptions Fitting(OptimizerOptions options, string name)
     {

@@ -6,9 +6,11 @@ using Kernels.DeviceCode.Optimizers;
 using Kernels.DeviceCode.Reductions;
 using Kernels.DeviceCode.VectorQuantization;
 using Kernels.References;
+using Kernels.References.Dct;
 using Kernels.References.Linear;
 using Kernels.References.Optimizers;
 using Kernels.References.VectorQuantization;
+using Kernels.Tests.Dct;
 using Kernels.Tests.Linear;
 using Kernels.Tests.Optimizers;
 using Kernels.Tests.VectorQuantization;
@@ -103,6 +105,8 @@ public sealed partial class CompletenessTests
             "CoupledSource", typeof(AdaGradNormReference), typeof(AdaGradNormProperties),
             "Optimizers/WholeTensorBenchmarks.AdaGradNorm"),
 
+        new("NewtonSchulz*", typeof(NewtonSchulzReference), typeof(NewtonSchulzProperties), "Dct/DctStepBenchmarks.Muon"),
+
         Nearest("vq/nearest"),
         Nearest("Nearest*"),
         Nearest("CodeTermWork"),
@@ -129,6 +133,17 @@ public sealed partial class CompletenessTests
         new(
             "vq/softmaxcodes", typeof(SoftmaxCodesReference), typeof(SoftmaxCodesProperties),
             "VectorQuantization/SoftmaxCodesBenchmarks.Backward"),
+
+        new("dct/transform", typeof(TransformReference), typeof(TransformProperties), "Dct/DctBenchmarks.Rows"),
+        new("dct/select", typeof(SelectReference), typeof(SelectProperties), "Dct/DctSelectBenchmarks.Select"),
+        new("GatherWork", typeof(SelectReference), typeof(SelectProperties), "Dct/DctSelectBenchmarks.Select"),
+        new("dct/errorblock", typeof(ErrorBlockReference), typeof(DctAdamWProperties), "Dct/DctStepBenchmarks.DctAdamWFeedback"),
+        new("ErrorDecode", typeof(ErrorBlockReference), typeof(DctAdamWProperties), "Dct/DctStepBenchmarks.DctAdamWFeedback"),
+        new("AccumulateWork", typeof(TrionReference), typeof(TrionProperties), "Dct/DctStepBenchmarks.Trion"),
+        new("FillZeros", typeof(DctAdamWReference), typeof(DctAdamWProperties), "Dct/DctStepBenchmarks.DctAdamW"),
+        new("ScaledControl", typeof(DctAdamWReference), typeof(DctAdamWProperties), "Dct/DctStepBenchmarks.DctAdamW"),
+        new("Commit*", typeof(DctAdamWReference), typeof(DctAdamWProperties), "Dct/DctStepBenchmarks.DctAdamWFeedback"),
+        new("Remap*", typeof(RemapReference), typeof(RemapProperties), "Dct/DctRemapBenchmarks.Remap"),
     ];
 
     // What walks and kernels take as their mathematics; storages and accesses move bits and are in StorageTests.

@@ -99,7 +99,8 @@ public sealed partial class LoweringTests
     // Their memory is a CPU's cache, 128 KiB of shared memory and more or 2 KiB of an item: no plan launches them on a GPU.
     private static bool IsForCpuDevices(string id) => id is "linear/matmul.panel" or "vq/nearest.rows"
         or "linear/attention.rows" or "linear/attention.queryrows" or "linear/attention.keyrows"
-        or "optimizers/eightbit.stepserial" or "optimizers/update.strips" or "optimizers/update.blockstrips";
+        or "optimizers/eightbit.stepserial" or "optimizers/update.strips" or "optimizers/update.blockstrips"
+        or "dct/transform.rowsixteens" or "dct/transform.columnsixteens";
 
     private static IReadOnlyList<(string Name, string Ptx)> Ptx(string id, CudaArchitecture architecture)
     {
