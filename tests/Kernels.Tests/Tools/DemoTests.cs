@@ -1,11 +1,13 @@
 using Kernels.Optimizers;
+using Kernels.References.Dct;
 using Kernels.Tools.Commands;
 using Kernels.Tools.Demo.Codebooks;
+using Kernels.Tools.Demo.LowRank;
 using Kernels.Tools.Demo.Optimizers;
 
 namespace Kernels.Tests.Tools;
 
-/// <summary>What the demo promises: the optimizers learn the digits, and FVQ keeps the codes alive.</summary>
+/// <summary>What the demo promises: the optimizers learn the digits, FVQ keeps the codes alive, few columns nearly suffice.</summary>
 public sealed class DemoTests
 {
     // On ILGPU's CPU accelerator, whatever the device under test: a simulated one would take minutes for it.
@@ -18,10 +20,48 @@ public sealed class DemoTests
         Contestant contestant = Contestant.All.Single(c => c.Options.GetType() == options);
         using Session session = Session.Open("cpu");
 
-        RaceResult result = new Race(session, DemoCommand.DefaultEpochs).Run(contestant, (_, _) => { });
+        RaceResult result = new Race(session, DemoCommand.DefaultEpochs, OptimizerPart.Hidden).Run(contestant, (_, _) => { });
 
         Assert.True(result.Accuracy >= 0.96, $"{contestant.Name} recognises {result.Accuracy:P1}.");
         Assert.True(result.Losses[^1] < result.Losses[0] / 4, $"{result.Losses[0]:R} to {result.Losses[^1]:R}");
+    }
+
+    [Fact]
+    public void An_eighth_of_the_columns_comes_within_a_point_of_AdamW()
+    {
+        using Session session = Session.Open("cpu");
+        var race = new LowRankRace(session, LowRankRace.DefaultEpochs);
+
+        LowRankResult adam = race.Run(LowRankRace.Contestants.Single(c => c.Options is AdamWOptions), (_, _) => { });
+        LowRankResult dct = race.Run(
+            LowRankRace.Contestants.Single(c => c.Options is DctAdamWOptions { Rank: 64 }), (_, _) => { });
+
+        Assert.True(adam.Race.Accuracy >= 0.96, $"AdamW recognises {adam.Race.Accuracy:P1}.");
+        Assert.True(dct.Race.Accuracy >= adam.Race.Accuracy - 0.01, $"{adam.Race.Accuracy:P1}, {dct.Race.Accuracy:P1}");
+        Assert.Null(adam.Chosen);
+        Assert.True(dct.Chosen > 0.125 && dct.Chosen <= dct.Best + 1e-6 && dct.Best <= 1 + 1e-9, $"{dct.Chosen}, {dct.Best}");
+        // Two moments of every parameter; with DCT of [512, 64] instead of the two hidden layers' matrices, and the indices.
+        const int Others = 512 + 512 + (10 * 512) + 10;
+        Assert.Equal(8 * ((64 * 512) + (512 * 512) + Others), adam.StateBytes);
+        Assert.Equal((8 * ((512 * 64) + (512 * 64) + Others)) + (2 * 64 * sizeof(int)), dct.StateBytes);
+    }
+
+    [Fact]
+    public void Best_energy_is_that_of_the_whole_gradient()
+    {
+        // Two digits, so two singular values at most.
+        const int Width = 6;
+        float[] outputs = [.. Enumerable.Range(0, 2 * Width).Select(i => MathF.Sin(3 * i))];
+        float[] inputs = [.. Enumerable.Range(0, 2 * Width).Select(i => MathF.Cos(i * i))];
+        float[] values = [.. Enumerable.Range(0, Width * Width).Select(i =>
+            (outputs[i / Width] * inputs[i % Width]) + (outputs[Width + (i / Width)] * inputs[Width + (i % Width)]))];
+
+        double[] best = BestEnergy.Of(new LayerGradient(values, outputs, inputs, 2), Width);
+
+        double[] whole = SvdProjectionReference.Energy(Array.ConvertAll(values, v => (double)v), Width, Width);
+        Assert.Equal(Width, best.Length);
+        Assert.All(best.Zip(whole), e => Assert.Equal(e.Second, e.First, 1e-6));
+        Assert.InRange(best[0], 0.5, 0.999);
     }
 
     [Fact]

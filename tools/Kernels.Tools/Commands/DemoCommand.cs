@@ -1,12 +1,13 @@
 using System.CommandLine;
 using System.Diagnostics;
 using Kernels.Tools.Demo.Codebooks;
+using Kernels.Tools.Demo.LowRank;
 using Kernels.Tools.Demo.Optimizers;
 using Spectre.Console;
 
 namespace Kernels.Tools.Commands;
 
-/// <summary><c>kernels demo</c>: every optimizer on handwritten digits, and four codebooks for a photograph.</summary>
+/// <summary><c>kernels demo</c>: optimizers on handwritten digits, codebooks for a photograph, low-rank gradients.</summary>
 internal static class DemoCommand
 {
     internal const int DefaultEpochs = 60;
@@ -14,26 +15,27 @@ internal static class DemoCommand
     private const int MostSteps = 1_000_000;
     private const string OptimizerPartName = "optimizers";
     private const string CodebookPartName = "vq";
+    private const string LowRankPartName = "dct";
 
     internal static Command Create(TextWriter output)
     {
         Option<string?> device = CommandLine.DeviceOption();
         var @out = new Option<string>("--out")
         {
-            Description = "Folder for the pictures, optimizers.png and vq-*.png; made if it is not there.",
+            Description = "Folder for the pictures, optimizers.png, vq-*.png and dct.png; made if it is not there.",
             DefaultValueFactory = _ => "demo-out",
             HelpName = "folder",
         };
         var part = new Option<string?>("--part")
         {
-            Description = $"{OptimizerPartName} or {CodebookPartName}; both without it.",
+            Description = $"{OptimizerPartName}, {CodebookPartName} or {LowRankPartName}; all without it.",
             HelpName = "part",
         };
-        part.AcceptOnlyFromAmong(OptimizerPartName, CodebookPartName);
-        var epochs = new Option<int>("--epochs")
+        part.AcceptOnlyFromAmong(OptimizerPartName, CodebookPartName, LowRankPartName);
+        var epochs = new Option<int?>("--epochs")
         {
-            Description = "How often every optimizer sees the training digits.",
-            DefaultValueFactory = _ => DefaultEpochs,
+            Description = $"How often every optimizer sees the training digits; {DefaultEpochs} by default, and "
+                + $"{LowRankRace.DefaultEpochs} with low-rank gradients.",
             HelpName = "number",
         };
         var large = new Option<bool>("--large")
@@ -49,7 +51,8 @@ internal static class DemoCommand
         var command = new Command(
             "demo",
             "Trains a small network on handwritten digits with every optimizer, and a codebook for a photograph with every "
-            + "method, each from the same start; compares them in tables and pictures.")
+            + "method, and a wider network with low-rank gradients, each from the same start; compares them in tables and "
+            + "pictures.")
         {
             device,
             @out,
@@ -65,10 +68,10 @@ internal static class DemoCommand
     }
 
     private static int Run(
-        string? device, string folder, string? part, int epochs, IReadOnlyList<VqSetting> settings, int? steps,
+        string? device, string folder, string? part, int? epochs, IReadOnlyList<VqSetting> settings, int? steps,
         TextWriter output)
     {
-        CheckRange("--epochs", epochs, MostEpochs);
+        CheckRange("--epochs", epochs ?? 1, MostEpochs);
         CheckRange("--steps", steps ?? 1, MostSteps);
         using Session session = CommandLine.OpenSession(device);
         CreateFolder(folder);
@@ -76,7 +79,7 @@ internal static class DemoCommand
         long start = Stopwatch.GetTimestamp();
         if (part is null or OptimizerPartName)
         {
-            OptimizerPart.Run(session, epochs, folder, console, output);
+            OptimizerPart.Run(session, epochs ?? DefaultEpochs, folder, console, output);
         }
 
         if (part is null or CodebookPartName)
@@ -86,6 +89,11 @@ internal static class DemoCommand
                 CodebookPart.Run(
                     session, setting with { Steps = steps ?? setting.Steps }, folder, console, output);
             }
+        }
+
+        if (part is null or LowRankPartName)
+        {
+            LowRankPart.Run(session, epochs ?? LowRankRace.DefaultEpochs, folder, console, output);
         }
 
         output.WriteLine($"{Stopwatch.GetElapsedTime(start).TotalSeconds:0.0} s in all");

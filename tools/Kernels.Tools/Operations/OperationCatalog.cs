@@ -32,6 +32,11 @@ internal static class OperationCatalog
         new OptimizerOperation<AdafactorOptions>(
             "optimizers/adafactor", "Adafactor (Shazeer and Stern 2018), as in PyTorch.",
             "A matrix keeps second moments of its rows and columns, a vector of its elements."),
+        new MatrixOptimizerOperation<DctAdamWOptions>(
+            "optimizers/dctadamw", "AdamW in the cosines that carry most of a gradient (Modoranu et al. 2025)."),
+        new MatrixOptimizerOperation<TrionOptions>(
+            "optimizers/trion", "Momentum in the cosines that carry most of it, orthogonal (Modoranu et al. 2025)."),
+        new MatrixOptimizerOperation<MuonOptions>("optimizers/muon", "Orthogonal momentum (Jordan et al. 2024)."),
         new GradientNormOperation(),
         new BatchTestOperation(),
         new MatMulOperation(),
@@ -49,6 +54,10 @@ internal static class OperationCatalog
         new SimVqOperation(),
         new LayerNormOperation(),
         new AttentionOperation(),
+        new TransformOperation(),
+        new SelectOperation(),
+        new BackProjectOperation(),
+        new RemapOperation(),
     ];
 
     /// <summary>The operation of that name.</summary>

@@ -33,6 +33,12 @@ internal static class RecordOptions
         ["epsilon1"] = "Least mean of the row means, and least root; above 0.",
         ["epsilon2"] = "Least size of the parameters that a step is relative to, at least 0.",
         ["clipThreshold"] = "Largest root mean square of an update, at least 1.",
+        ["rank"] = "r, columns that are kept, 1 to the length of the basis.",
+        ["updateInterval"] = "Columns are chosen anew at step 1 and at those that this divides, at least 1.",
+        ["rotate"] = "States move with their columns to a new choice.",
+        ["errorFeedback"] = "How what a projection loses is kept for the next step.",
+        ["scale"] = "What the orthogonal update is multiplied by: jordan max(1, rows/n)^(1/2), kimi 0.2 max(rows, n)^(1/2), "
+            + "dion (rows/n)^(1/2).",
         ["learningRateDecay"] = "The rate of step t is learningRate / (1 + (t - 1) learningRateDecay).",
     };
 

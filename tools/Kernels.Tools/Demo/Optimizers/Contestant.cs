@@ -4,9 +4,11 @@ namespace Kernels.Tools.Demo.Optimizers;
 
 /// <summary>An optimizer of the demo.</summary>
 /// <param name="Name">How the table and the picture name it.</param>
-/// <param name="BytesPerParameter">Bytes that a step reads and writes for each parameter.</param>
+/// <param name="BytesPerParameter">
+/// Bytes that a step reads and writes for each parameter; null where it depends on the parameter's shape.
+/// </param>
 /// <param name="Options">The algorithm and its options.</param>
-internal sealed record Contestant(string Name, double BytesPerParameter, OptimizerOptions Options)
+internal sealed record Contestant(string Name, double? BytesPerParameter, OptimizerOptions Options)
 {
     /// <summary>
     /// All of them, each with the rate that its authors or common practice give for small networks and, but for that,

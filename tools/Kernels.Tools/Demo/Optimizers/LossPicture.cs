@@ -15,6 +15,15 @@ internal static class LossPicture
     internal static void Save(IReadOnlyList<RaceResult> results, string device, string path)
     {
         using var plot = new Plot();
+        Draw(plot, results);
+        plot.Title($"Handwritten digits, 64-{OptimizerPart.Hidden}-10 network, on {device}", size: 20);
+        plot.ShowLegend(Edge.Right);
+        plot.SavePng(path, Width, Height);
+    }
+
+    /// <summary>The curves and their axes, without title and place of the legend.</summary>
+    internal static void Draw(Plot plot, IReadOnlyList<RaceResult> results)
+    {
         var palette = new ScottPlot.Palettes.Category10();
         for (int i = 0; i < results.Count; i++)
         {
@@ -28,7 +37,6 @@ internal static class LossPicture
             line.LegendText = $"{result.Contestant.Name}: {result.Accuracy:P1} of the test";
         }
 
-        plot.Title($"Handwritten digits, 64-128-10 network, on {device}", size: 20);
         plot.XLabel("epoch", size: 16);
         plot.YLabel("training loss, mean of the epoch (logarithmic)", size: 16);
         plot.Axes.Left.TickGenerator = new NumericAutomatic
@@ -37,13 +45,12 @@ internal static class LossPicture
             IntegerTicksOnly = true,
             LabelFormatter = power => Math.Pow(10, power).ToString("0.######"),
         };
+        plot.Axes.Bottom.TickGenerator = new NumericAutomatic { IntegerTicksOnly = true };
         plot.Axes.SetLimitsX(0, Math.Max(1, results.Max(r => r.Losses.Count)));
         plot.Axes.Left.TickLabelStyle.FontSize = 14;
         plot.Axes.Bottom.TickLabelStyle.FontSize = 14;
         plot.Grid.MinorLineColor = Colors.Black.WithOpacity(0.06);
         plot.Grid.MinorLineWidth = 1;
         plot.Legend.FontSize = 14;
-        plot.ShowLegend(Edge.Right);
-        plot.SavePng(path, Width, Height);
     }
 }

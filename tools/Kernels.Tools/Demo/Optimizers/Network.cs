@@ -6,18 +6,11 @@ using Kernels.Optimizers;
 namespace Kernels.Tools.Demo.Optimizers;
 
 /// <summary>
-/// A network of 64 inputs, 128 rectified hidden units and 10 classes, trained by softmax cross-entropy, all of it on
-/// the session's device. Weights are [outputs, inputs].
+/// A network of 64 inputs, rectified hidden layers and 10 classes, trained by softmax cross-entropy, all of it on the
+/// session's device. Weights are [outputs, inputs].
 /// </summary>
 internal sealed class Network : IDisposable
 {
-    internal const int Hidden = 128;
-
-    private const string HiddenWeight = "hidden.weight";
-    private const string HiddenBias = "hidden.bias";
-    private const string OutputWeight = "output.weight";
-    private const string OutputBias = "output.bias";
-
     private readonly Session _session;
     private readonly Optimizer _optimizer;
     private readonly MatMul _matMul;
@@ -25,17 +18,14 @@ internal sealed class Network : IDisposable
     private readonly ColumnSum _columnSum;
     private readonly SoftmaxCrossEntropy _crossEntropy;
     private readonly Predictions _predictions;
-    private readonly MemoryBuffer1D<float, Stride1D.Dense> _x;
-    private readonly MemoryBuffer1D<float, Stride1D.Dense> _hidden;
-    private readonly MemoryBuffer1D<float, Stride1D.Dense> _hiddenGradient;
-    private readonly MemoryBuffer1D<float, Stride1D.Dense> _logits;
+    private readonly Layer[] _layers;
     private readonly MemoryBuffer1D<float, Stride1D.Dense> _losses;
     private readonly MemoryBuffer1D<float, Stride1D.Dense> _mean;
     private readonly MemoryBuffer1D<int, Stride1D.Dense> _labels;
     private readonly MemoryBuffer1D<int, Stride1D.Dense> _predicted;
     private readonly MemoryBuffer1D<int, Stride1D.Dense> _right;
 
-    /// <summary>Room for batches of up to <paramref name="maxRows"/> digits.</summary>
+    /// <summary>Over the parameters that <see cref="Initial"/> made, with room for batches of that many digits.</summary>
     internal Network(Session session, Optimizer optimizer, int maxRows)
     {
         _session = session;
@@ -46,10 +36,9 @@ internal sealed class Network : IDisposable
         _columnSum = new ColumnSum(accelerator);
         _crossEntropy = new SoftmaxCrossEntropy(accelerator);
         _predictions = new Predictions(accelerator);
-        _x = accelerator.Allocate1D<float>((long)maxRows * Digits.Inputs);
-        _hidden = accelerator.Allocate1D<float>((long)maxRows * Hidden);
-        _hiddenGradient = accelerator.Allocate1D<float>((long)maxRows * Hidden);
-        _logits = accelerator.Allocate1D<float>((long)maxRows * Digits.Classes);
+        _layers = [.. optimizer.Parameters.Where(p => p.Shape.Count == 2).Select(p => new Layer(
+            (int)p.Shape[1], (int)p.Shape[0], accelerator.Allocate1D<float>(maxRows * p.Shape[1]),
+            accelerator.Allocate1D<float>(maxRows * p.Shape[0])))];
         _losses = accelerator.Allocate1D<float>(maxRows);
         _mean = accelerator.Allocate1D<float>(1);
         _labels = accelerator.Allocate1D<int>(maxRows);
@@ -58,17 +47,22 @@ internal sealed class Network : IDisposable
     }
 
     /// <summary>The parameters in He's initialisation (He et al. 2015), the same for the same seed.</summary>
-    internal static IReadOnlyList<Parameter> Initial(int seed)
+    internal static IReadOnlyList<Parameter> Initial(int seed, IReadOnlyList<int> hidden)
     {
         var random = new Random(seed);
+        int[] widths = [Digits.Inputs, .. hidden, Digits.Classes];
         return
         [
-            new Parameter(HiddenWeight, Normal(random, Hidden, Digits.Inputs), Hidden, Digits.Inputs),
-            new Parameter(HiddenBias, Hidden),
-            new Parameter(OutputWeight, Normal(random, Digits.Classes, Hidden), Digits.Classes, Hidden),
-            new Parameter(OutputBias, Digits.Classes),
+            .. Enumerable.Range(0, widths.Length - 1).SelectMany(i => (Parameter[])
+            [
+                new(WeightOf(i), Normal(random, widths[i + 1], widths[i]), widths[i + 1], widths[i]),
+                new(BiasOf(i), widths[i + 1]),
+            ]),
         ];
     }
+
+    /// <summary>The name of a layer's weight among the parameters.</summary>
+    internal static string WeightOf(int layer) => $"layers.{layer}.weight";
 
     /// <summary>Loss and gradients of the mean over some digits; the gradients are then with the optimizer.</summary>
     internal double Backward(Digits digits, int first, int rows)
@@ -76,26 +70,44 @@ internal sealed class Network : IDisposable
         AcceleratorStream stream = _session.Stream;
         Load(digits, first, rows);
         Forward(rows);
-        ArrayView<float> x = _x.View.SubView(0, (long)rows * Digits.Inputs);
-        ArrayView<float> hidden = _hidden.View.SubView(0, (long)rows * Hidden);
-        ArrayView<float> hiddenGradient = _hiddenGradient.View.SubView(0, (long)rows * Hidden);
-        ArrayView<float> logits = _logits.View.SubView(0, (long)rows * Digits.Classes);
+        ArrayView<float> logits = _layers[^1].Output(rows);
         _crossEntropy.Evaluate(
             stream, logits, _labels.View.SubView(0, rows), _losses.View.SubView(0, rows), _mean.View, rows,
             Digits.Classes, gradient: logits);
-        _matMul.Multiply(
-            stream, logits, true, hidden, false, _optimizer.Gradient(OutputWeight), Digits.Classes, Hidden, rows);
-        _columnSum.Sum(stream, logits, _optimizer.Gradient(OutputBias), rows, Digits.Classes);
-        _matMul.Multiply(
-            stream, logits, false, _optimizer.View(OutputWeight), false, hiddenGradient, rows, Hidden, Digits.Classes);
-        _activations.Backward(stream, hidden, hiddenGradient, hiddenGradient, Activation.Relu);
-        _matMul.Multiply(
-            stream, hiddenGradient, true, x, false, _optimizer.Gradient(HiddenWeight), Hidden, Digits.Inputs, rows);
-        _columnSum.Sum(stream, hiddenGradient, _optimizer.Gradient(HiddenBias), rows, Hidden);
+        for (int i = _layers.Length - 1; i >= 0; i--)
+        {
+            Layer layer = _layers[i];
+            _matMul.Multiply(
+                stream, layer.Output(rows), true, layer.Input(rows), false, _optimizer.Gradient(WeightOf(i)),
+                layer.Outputs, layer.Inputs, rows);
+            _columnSum.Sum(stream, layer.Output(rows), _optimizer.Gradient(BiasOf(i)), rows, layer.Outputs);
+            if (i > 0)
+            {
+                ArrayView<float> gradient = _layers[i - 1].Output(rows);
+                _matMul.Multiply(
+                    stream, layer.Output(rows), false, _optimizer.View(WeightOf(i)), false, gradient, rows, layer.Inputs,
+                    layer.Outputs);
+                _activations.Backward(stream, layer.Input(rows), gradient, gradient, Activation.Relu);
+            }
+        }
+
         float loss = 0;
         _mean.View.BaseView.CopyToCPU(stream, ref loss, 1);
         stream.Synchronize();
         return loss;
+    }
+
+    /// <summary>The gradient of a layer's weight, and what it is the product of, after <see cref="Backward"/>.</summary>
+    internal LayerGradient GradientOf(int layer, int rows)
+    {
+        Layer at = _layers[layer];
+        var gradient = new float[at.Outputs * at.Inputs];
+        var outputs = new float[rows * at.Outputs];
+        var inputs = new float[rows * at.Inputs];
+        _optimizer.Download(_optimizer.Gradient(WeightOf(layer)), gradient);
+        _optimizer.Download(at.Output(rows), outputs);
+        _optimizer.Download(at.Input(rows), inputs);
+        return new LayerGradient(gradient, outputs, inputs, rows);
     }
 
     /// <summary>Share of the digits that are recognised.</summary>
@@ -106,8 +118,7 @@ internal sealed class Network : IDisposable
         Load(digits, 0, rows);
         Forward(rows);
         ArrayView<int> predicted = _predicted.View.SubView(0, rows);
-        _predictions.Predict(
-            stream, _logits.View.SubView(0, (long)rows * Digits.Classes), predicted, rows, Digits.Classes);
+        _predictions.Predict(stream, _layers[^1].Output(rows), predicted, rows, Digits.Classes);
         _predictions.Count(stream, predicted, _labels.View.SubView(0, rows), _right.View);
         int right = 0;
         _right.View.BaseView.CopyToCPU(stream, ref right, 1);
@@ -118,9 +129,11 @@ internal sealed class Network : IDisposable
     public void Dispose()
     {
         MemoryBuffer[] buffers =
-            [_x, _hidden, _hiddenGradient, _logits, _losses, _mean, _labels, _predicted, _right];
+            [.. _layers.SelectMany(l => (MemoryBuffer[])[l.X, l.Y]), _losses, _mean, _labels, _predicted, _right];
         Array.ForEach(buffers, b => b.Dispose());
     }
+
+    private static string BiasOf(int layer) => $"layers.{layer}.bias";
 
     private static float[] Normal(Random random, int outputs, int inputs)
     {
@@ -139,7 +152,7 @@ internal sealed class Network : IDisposable
     private void Load(Digits digits, int first, int rows)
     {
         int pixels = rows * Digits.Inputs;
-        _x.View.BaseView.SubView(0, pixels).CopyFromCPU(
+        _layers[0].X.View.BaseView.SubView(0, pixels).CopyFromCPU(
             _session.Stream, ref digits.Pixels[first * Digits.Inputs], pixels);
         _labels.View.BaseView.SubView(0, rows).CopyFromCPU(_session.Stream, ref digits.Labels[first], rows);
         // The arrays are the garbage collector's to move once this returns.
@@ -148,13 +161,30 @@ internal sealed class Network : IDisposable
 
     private void Forward(int rows)
     {
-        ArrayView<float> hidden = _hidden.View.SubView(0, (long)rows * Hidden);
-        _matMul.Multiply(
-            _session.Stream, _x.View.SubView(0, (long)rows * Digits.Inputs), false, _optimizer.View(HiddenWeight), true,
-            hidden, rows, Hidden, Digits.Inputs, _optimizer.View(HiddenBias), Activation.Relu);
-        _matMul.Multiply(
-            _session.Stream, hidden, false, _optimizer.View(OutputWeight), true,
-            _logits.View.SubView(0, (long)rows * Digits.Classes), rows, Digits.Classes, Hidden,
-            _optimizer.View(OutputBias));
+        for (int i = 0; i < _layers.Length; i++)
+        {
+            Layer layer = _layers[i];
+            bool isLast = i == _layers.Length - 1;
+            _matMul.Multiply(
+                _session.Stream, layer.Input(rows), false, _optimizer.View(WeightOf(i)), true,
+                isLast ? layer.Output(rows) : _layers[i + 1].Input(rows), rows, layer.Outputs, layer.Inputs,
+                _optimizer.View(BiasOf(i)), isLast ? Activation.None : Activation.Relu);
+        }
+    }
+
+    // Y has the logits in the last layer, and on the way back the gradients of what a layer gives.
+    private readonly record struct Layer(
+        int Inputs, int Outputs, MemoryBuffer1D<float, Stride1D.Dense> X, MemoryBuffer1D<float, Stride1D.Dense> Y)
+    {
+        internal ArrayView<float> Input(int rows) => X.View.SubView(0, (long)rows * Inputs);
+
+        internal ArrayView<float> Output(int rows) => Y.View.SubView(0, (long)rows * Outputs);
     }
 }
+
+/// <summary>The gradient of a weight over a batch.</summary>
+/// <param name="Values">[outputs, inputs].</param>
+/// <param name="Outputs">[rows, outputs], the gradients of what the layer gave for each digit.</param>
+/// <param name="Inputs">[rows, inputs], what it got. The gradient is the product of the two over the digits.</param>
+/// <param name="Rows">Digits of the batch.</param>
+internal sealed record LayerGradient(float[] Values, float[] Outputs, float[] Inputs, int Rows);

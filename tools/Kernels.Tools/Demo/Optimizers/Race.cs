@@ -12,9 +12,13 @@ internal sealed record RaceResult(
     Contestant Contestant, IReadOnlyList<double> Losses, double Accuracy, double StepMicroseconds);
 
 /// <summary>Trains the same network from the same start on the same batches with one optimizer after the other.</summary>
-internal sealed class Race(Session session, int epochs)
+/// <param name="session">Where.</param>
+/// <param name="epochs">How often an optimizer sees the training digits.</param>
+/// <param name="hidden">Units of the hidden layers.</param>
+internal sealed class Race(Session session, int epochs, params IReadOnlyList<int> hidden)
 {
-    private const int BatchSize = 64;
+    internal const int BatchSize = 64;
+
     private const int Seed = 20240607;
 
     // Steps are timed in rounds, long enough for the runtime to compile them well; the fastest round counts, since
@@ -24,10 +28,14 @@ internal sealed class Race(Session session, int epochs)
 
     private readonly (Digits Training, Digits Test) _digits = Digits.Load();
 
-    /// <summary>One training; the action gets every epoch's number, from 1, and its loss.</summary>
-    internal RaceResult Run(Contestant contestant, Action<int, double> epochDone)
+    /// <summary>One training.</summary>
+    /// <param name="contestant">The optimizer.</param>
+    /// <param name="epochDone">Gets every epoch's number, from 1, and its loss.</param>
+    /// <param name="look">Sees every epoch's first gradients before the step.</param>
+    internal RaceResult Run(
+        Contestant contestant, Action<int, double> epochDone, Action<Optimizer, Network>? look = null)
     {
-        IReadOnlyList<Parameter> parameters = Network.Initial(Seed);
+        IReadOnlyList<Parameter> parameters = Network.Initial(Seed, hidden);
         using var optimizer = new Optimizer(session, contestant.Options, parameters);
         using var network = new Network(session, optimizer, Math.Max(BatchSize, _digits.Test.Count));
         var losses = new double[epochs];
@@ -42,6 +50,11 @@ internal sealed class Race(Session session, int epochs)
             {
                 int count = Math.Min(BatchSize, digits.Count - first);
                 loss += network.Backward(digits, first, count) * count;
+                if (first == 0)
+                {
+                    look?.Invoke(optimizer, network);
+                }
+
                 optimizer.Step();
             }
 
