@@ -33,7 +33,7 @@ internal struct SelectArguments
 /// norms.
 /// Shapes: scores, squares [n], index [r], energy [1].
 /// Traffic: the scores are read 34 times, from cache.
-/// Needs: one group, its size a power of two up to 256; 3 KiB of shared memory; r barriers of a tree.
+/// Needs: one group, its size a power of two up to 256; 3 KiB of shared memory; 34 sums over the group.
 /// Order: sums of squares in the order of the group's items.
 /// Ties: the lowest index. Domain: a NaN is below all numbers. All squares 0: the share is 1.
 /// Error: the energy's is derived in the reference.

@@ -10,8 +10,8 @@ namespace Kernels.Dct;
 /// <remarks>
 /// <para>
 /// Source: Makhoul 1980, "A fast cosine transform in one and two dimensions": a Fourier transform of n/2 points. It has
-/// stages of 8, 4, 2, 3 and 5 points; what other primes are left is transformed directly, which costs their product times n
-/// for a line. All tables are rounded from binary64. Any length from 1; no row or column is mixed with another.
+/// stages of 8, 4, 2, 3 and 5 points; other primes are transformed directly, which costs their sum times n for a
+/// line. All tables are rounded from binary64. Any length from 1; no row or column is mixed with another.
 /// </para>
 /// <para>
 /// Load once for a length, call often. A call allocates nothing and does not wait; it uses the object's scratch memory, so

@@ -23,7 +23,7 @@ public sealed class SelectProperties
     public void What_is_chosen_may_be_chosen_and_its_coordinates_are_within_bounds(DctPlace place)
     {
         var random = new Random(1);
-        foreach ((int rows, int columns, int rank) in place == DctPlace.Own ? s_shapes : s_shapes[..^1])
+        foreach ((int rows, int columns, int rank) in place == DctPlace.Own ? s_shapes : s_shapes[1..5])
         {
             foreach (Basis basis in Enum.GetValues<Basis>())
             {
@@ -159,7 +159,7 @@ public sealed class SelectProperties
     public void The_way_back_is_the_inverse_of_what_was_kept(DctPlace place)
     {
         var random = new Random(5);
-        foreach ((int rows, int columns, int rank) in s_shapes[..^1])
+        foreach ((int rows, int columns, int rank) in place == DctPlace.Own ? s_shapes[..^1] : s_shapes[1..5])
         {
             float[] g = LinearDevice.Random(random, rows * columns);
             float[] held = LinearDevice.Random(random, rows * columns);

@@ -12,7 +12,7 @@ public sealed class TransformProperties
     // All small ones; products of all radices, primes, and layers of real models with 43 and 7 in them.
     private static readonly int[] s_long = [77, 97, 120, 127, 128, 135, 256, 343, 360, 512, 625, 1000, 1023, 1024, 2187];
 
-    private static readonly int[] s_short = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 16, 18, 21, 32, 35, 77, 128];
+    private static readonly int[] s_short = [1, 2, 3, 5, 8, 14, 18, 77];
 
     public static TheoryData<Basis, DctPlace> Places()
     {
@@ -70,7 +70,7 @@ public sealed class TransformProperties
     [MemberData(nameof(Places))]
     public void There_and_back_is_where_it_was_and_norms_stay(Basis basis, DctPlace place)
     {
-        foreach (int n in basis == Basis.Hadamard ? [1, 64] : new[] { 1, 30, 35, 64 })
+        foreach (int n in basis == Basis.Hadamard ? [1, 32] : new[] { 1, 15, 22, 32 })
         {
             Accelerator accelerator = DctDevice.Accelerator(place);
             AcceleratorStream stream = accelerator.DefaultStream;
@@ -103,22 +103,22 @@ public sealed class TransformProperties
     [MemberData(nameof(Places))]
     public void A_line_has_the_same_bits_in_any_company_and_keeps_its_NaN(Basis basis, DctPlace place)
     {
-        const int N = 32;
-        float[] x = LinearDevice.Random(new Random(4), 35 * N);
+        const int N = 16;
+        float[] x = LinearDevice.Random(new Random(4), 19 * N);
         (float[] all, float[] allColumns) = Run(place, basis, N, x);
-        (float[] last, float[] lastColumn) = Run(place, basis, N, x[(34 * N)..]);
-        Assert.Equal(all[(34 * N)..], last);
-        Assert.Equal(DctDevice.Transposed(allColumns, 35)[(34 * N)..], lastColumn);
+        (float[] last, float[] lastColumn) = Run(place, basis, N, x[(18 * N)..]);
+        Assert.Equal(all[(18 * N)..], last);
+        Assert.Equal(DctDevice.Transposed(allColumns, 19)[(18 * N)..], lastColumn);
 
         float[] broken = [.. x];
         broken[(3 * N) + 7] = float.NaN;
-        broken[20 * N] = float.PositiveInfinity;
+        broken[17 * N] = float.PositiveInfinity;
         (float[] rows, float[] columns) = Run(place, basis, N, broken);
-        columns = DctDevice.Transposed(columns, 35);
-        allColumns = DctDevice.Transposed(allColumns, 35);
+        columns = DctDevice.Transposed(columns, 19);
+        allColumns = DctDevice.Transposed(allColumns, 19);
         for (int i = 0; i < x.Length; i++)
         {
-            if (i / N == 20)
+            if (i / N == 17)
             {
                 Assert.False(float.IsFinite(rows[i]));
                 Assert.False(float.IsFinite(columns[i]));
