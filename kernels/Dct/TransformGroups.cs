@@ -180,7 +180,11 @@ internal static class TransformGroups
 
                 if (lines.IsBlended != 0)
                 {
-                    y = lines.Y[at] * lines.Keep + y * lines.Factor;
+                    y *= lines.Factor;
+                    if (lines.Keep != 0f)
+                    {
+                        y = lines.Y[at] * lines.Keep + y;
+                    }
                 }
 
                 lines.Y[at] = y;

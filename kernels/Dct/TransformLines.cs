@@ -46,7 +46,7 @@ internal struct TransformLines
     /// <summary>1 for y = keep y + factor result, without a sparse output.</summary>
     public int IsBlended;
 
-    /// <summary>How much of y stays.</summary>
+    /// <summary>How much of y stays; y is not read if this is 0.</summary>
     public float Keep;
 
     /// <summary>How much of the result is added to it.</summary>

@@ -115,7 +115,11 @@ internal static class TransformSixteens
 
                 if (lines.IsBlended != 0)
                 {
-                    y = Across(lines.Y, at, column, lines.Lines) * lines.Keep + y * lines.Factor;
+                    y *= lines.Factor;
+                    if (lines.Keep != 0f)
+                    {
+                        y = Across(lines.Y, at, column, lines.Lines) * lines.Keep + y;
+                    }
                 }
 
                 if (count == Width)
@@ -225,7 +229,11 @@ internal static class TransformSixteens
                 Sixteen y = Turned(turned, r);
                 if (lines.IsBlended != 0)
                 {
-                    y = Sixteen.Contiguous(lines.Y, at) * lines.Keep + y * lines.Factor;
+                    y *= lines.Factor;
+                    if (lines.Keep != 0f)
+                    {
+                        y = Sixteen.Contiguous(lines.Y, at) * lines.Keep + y;
+                    }
                 }
 
                 y.Store(lines.Y, at);
@@ -257,7 +265,11 @@ internal static class TransformSixteens
                 float y = turned[r];
                 if (lines.IsBlended != 0)
                 {
-                    y = lines.Y[at] * lines.Keep + y * lines.Factor;
+                    y *= lines.Factor;
+                    if (lines.Keep != 0f)
+                    {
+                        y = lines.Y[at] * lines.Keep + y;
+                    }
                 }
 
                 lines.Y[at] = y;

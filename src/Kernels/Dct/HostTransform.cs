@@ -115,9 +115,14 @@ internal unsafe struct HostTransform : IHostWork
             long step = IsColumns ? 1 : outputs;
             for (int lane = 0; lane < count; lane++)
             {
-                y[lane * step] = Lines.IsBlended != 0
-                    ? (y[lane * step] * Lines.Keep) + (part[lane] * Lines.Factor)
-                    : isNone ? 0 : part[lane];
+                float value = isNone ? 0 : part[lane];
+                if (Lines.IsBlended != 0)
+                {
+                    value *= Lines.Factor;
+                    value = Lines.Keep != 0 ? (y[lane * step] * Lines.Keep) + value : value;
+                }
+
+                y[lane * step] = value;
             }
         }
     }

@@ -269,6 +269,10 @@ public sealed class SelectProperties
         selector.BackProject(stream, projected.View, index.View, blended.View, keep: 0.9, factor: -2.5);
         stream.Synchronize();
         Assert.Equal(selection.Projected, projected.Values());
+        using var scaled = new GuardedTensor(accelerator, [.. held.Select(_ => float.NaN)]);
+        selector.BackProject(stream, projected.View, index.View, scaled.View, keep: 0, factor: -2);
+        stream.Synchronize();
+        Assert.Equal(full.Values().Select(v => -2 * v), scaled.Values());
         selector.Project(stream, full.View, index.View, projected.View);
         stream.Synchronize();
         return (full.Values(), blended.Values(), projected.Values());
