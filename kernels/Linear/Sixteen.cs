@@ -49,45 +49,9 @@ internal partial struct Sixteen : ILinearLane<Sixteen>
         V15 = left.V15 + right.V15,
     };
 
-    public static Sixteen operator -(Sixteen left, Sixteen right) => new()
-    {
-        V0 = left.V0 - right.V0,
-        V1 = left.V1 - right.V1,
-        V2 = left.V2 - right.V2,
-        V3 = left.V3 - right.V3,
-        V4 = left.V4 - right.V4,
-        V5 = left.V5 - right.V5,
-        V6 = left.V6 - right.V6,
-        V7 = left.V7 - right.V7,
-        V8 = left.V8 - right.V8,
-        V9 = left.V9 - right.V9,
-        V10 = left.V10 - right.V10,
-        V11 = left.V11 - right.V11,
-        V12 = left.V12 - right.V12,
-        V13 = left.V13 - right.V13,
-        V14 = left.V14 - right.V14,
-        V15 = left.V15 - right.V15,
-    };
+    public static Sixteen operator -(Sixteen left, Sixteen right) => left.Minus(right);
 
-    public static Sixteen operator *(Sixteen left, float right) => new()
-    {
-        V0 = left.V0 * right,
-        V1 = left.V1 * right,
-        V2 = left.V2 * right,
-        V3 = left.V3 * right,
-        V4 = left.V4 * right,
-        V5 = left.V5 * right,
-        V6 = left.V6 * right,
-        V7 = left.V7 * right,
-        V8 = left.V8 * right,
-        V9 = left.V9 * right,
-        V10 = left.V10 * right,
-        V11 = left.V11 * right,
-        V12 = left.V12 * right,
-        V13 = left.V13 * right,
-        V14 = left.V14 * right,
-        V15 = left.V15 * right,
-    };
+    public static Sixteen operator *(Sixteen left, float right) => left.Times(right);
 
     /// <summary>Sixteen successive elements.</summary>
     internal static Sixteen Contiguous(ArrayView<float> view, long at) => new()
@@ -327,27 +291,6 @@ internal partial struct Sixteen : ILinearLane<Sixteen>
         StoreIf(13 < count, view, (line + 13) * stride + offset, V13);
         StoreIf(14 < count, view, (line + 14) * stride + offset, V14);
         StoreIf(15 < count, view, (line + 15) * stride + offset, V15);
-    }
-
-    /// <summary>Stores all sixteen, sixteen elements apart.</summary>
-    internal readonly void Spread(ArrayView<float> view, long at)
-    {
-        view[at + 0] = V0;
-        view[at + 16] = V1;
-        view[at + 32] = V2;
-        view[at + 48] = V3;
-        view[at + 64] = V4;
-        view[at + 80] = V5;
-        view[at + 96] = V6;
-        view[at + 112] = V7;
-        view[at + 128] = V8;
-        view[at + 144] = V9;
-        view[at + 160] = V10;
-        view[at + 176] = V11;
-        view[at + 192] = V12;
-        view[at + 208] = V13;
-        view[at + 224] = V14;
-        view[at + 240] = V15;
     }
 
     private static void StoreIf(bool condition, ArrayView<float> view, long at, float value)
