@@ -194,8 +194,9 @@ internal sealed class ArenaTensor : IDisposable
         Array.Fill(piece, value);
         for (long first = 0; first < buffer.Length; first += piece.Length)
         {
-            long count = Math.Min(piece.Length, buffer.Length - first);
-            buffer.View.SubView(first, count).CopyFromCPU(ref piece[0], count);
+            int count = (int)Math.Min(piece.Length, buffer.Length - first);
+            buffer.View.BaseView.SubView(first, count).CopyFromCPU<float, ArrayView<float>>(
+                buffer.Accelerator.DefaultStream, piece.AsSpan(0, count));
         }
     }
 }

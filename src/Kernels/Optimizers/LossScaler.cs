@@ -104,7 +104,7 @@ public sealed class LossScaler : IDisposable
         Check(stream, control);
         Receive(stream);
         float skip = 0;
-        control.SubView(1, 1).CopyToCPU(stream, ref skip, 1);
+        control.SubView(1, 1).CopyToCPU(stream, new Span<float>(ref skip));
         stream.Synchronize();
         _state = _rule.Next(_state, skip != 0);
         Send(stream);
@@ -159,13 +159,14 @@ public sealed class LossScaler : IDisposable
     }
 
     private void Send(AcceleratorStream stream) =>
-        _buffer.View.BaseView.Cast<ScaleState>().CopyFromCPU(stream, ref _state, 1);
+        _buffer.View.BaseView.Cast<ScaleState>().CopyFromCPU<ScaleState, ArrayView<ScaleState>>(
+            stream, new ReadOnlySpan<ScaleState>(ref _state));
 
     private void Receive(AcceleratorStream stream)
     {
         if (_isStale)
         {
-            _buffer.View.BaseView.Cast<ScaleState>().CopyToCPU(stream, ref _state, 1);
+            _buffer.View.BaseView.Cast<ScaleState>().CopyToCPU(stream, new Span<ScaleState>(ref _state));
             stream.Synchronize();
             _isStale = false;
         }

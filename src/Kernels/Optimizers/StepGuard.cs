@@ -58,7 +58,7 @@ internal sealed class StepGuard : IDisposable
         }
 
         float skip = 0;
-        _numbers.View.SubView(3, 1).CopyToCPU(stream, ref skip, 1);
+        _numbers.View.SubView(3, 1).CopyToCPU(stream, new Span<float>(ref skip));
         stream.Synchronize();
         return skip == 0;
     }
@@ -68,7 +68,7 @@ internal sealed class StepGuard : IDisposable
     internal float Norm(AcceleratorStream stream)
     {
         float norm = 0;
-        _numbers.View.SubView(0, 1).CopyToCPU(stream, ref norm, 1);
+        _numbers.View.SubView(0, 1).CopyToCPU(stream, new Span<float>(ref norm));
         stream.Synchronize();
         return norm;
     }

@@ -92,7 +92,7 @@ internal sealed class Network : IDisposable
         }
 
         float loss = 0;
-        _mean.View.BaseView.CopyToCPU(stream, ref loss, 1);
+        _mean.View.BaseView.CopyToCPU(stream, new Span<float>(ref loss));
         stream.Synchronize();
         return loss;
     }
@@ -121,7 +121,7 @@ internal sealed class Network : IDisposable
         _predictions.Predict(stream, _layers[^1].Output(rows), predicted, rows, Digits.Classes);
         _predictions.Count(stream, predicted, _labels.View.SubView(0, rows), _right.View);
         int right = 0;
-        _right.View.BaseView.CopyToCPU(stream, ref right, 1);
+        _right.View.BaseView.CopyToCPU(stream, new Span<int>(ref right));
         stream.Synchronize();
         return (double)right / rows;
     }
@@ -152,11 +152,10 @@ internal sealed class Network : IDisposable
     private void Load(Digits digits, int first, int rows)
     {
         int pixels = rows * Digits.Inputs;
-        _layers[0].X.View.BaseView.SubView(0, pixels).CopyFromCPU(
-            _session.Stream, ref digits.Pixels[first * Digits.Inputs], pixels);
-        _labels.View.BaseView.SubView(0, rows).CopyFromCPU(_session.Stream, ref digits.Labels[first], rows);
-        // The arrays are the garbage collector's to move once this returns.
-        _session.Synchronize();
+        _layers[0].X.View.BaseView.SubView(0, pixels).CopyFromCPU<float, ArrayView<float>>(
+            _session.Stream, digits.Pixels.AsSpan(first * Digits.Inputs, pixels));
+        _labels.View.BaseView.SubView(0, rows).CopyFromCPU<int, ArrayView<int>>(
+            _session.Stream, digits.Labels.AsSpan(first, rows));
     }
 
     private void Forward(int rows)
