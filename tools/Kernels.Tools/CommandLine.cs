@@ -13,10 +13,15 @@ internal static class CommandLine
     internal const int BadInput = 2;
 
     /// <summary>Runs one command line.</summary>
+    /// <param name="arguments">The command and its options.</param>
+    /// <param name="output">What was asked for.</param>
+    /// <param name="error">What was wrong.</param>
+    /// <param name="open">Gives an operation the session for the device wished for; without it, a new one.</param>
     /// <returns>0: done; 2: the input is wrong, and a message on the error writer says how; 1: anything else.</returns>
-    internal static int Run(IReadOnlyList<string> arguments, TextWriter output, TextWriter error)
+    internal static int Run(
+        IReadOnlyList<string> arguments, TextWriter output, TextWriter error, Func<string?, Session>? open = null)
     {
-        Command root = Create(output, error);
+        Command root = Create(output, error, open ?? OpenSession);
         try
         {
             ParseResult parsed = CommandLineParser.Parse(root, arguments);
@@ -76,7 +81,7 @@ internal static class CommandLine
         }
     }
 
-    private static Command Create(TextWriter output, TextWriter error)
+    private static Command Create(TextWriter output, TextWriter error, Func<string?, Session> open)
     {
         var root = new Command(
             "kernels",
@@ -87,7 +92,7 @@ internal static class CommandLine
             new VersionOption(),
             DevicesCommand.Create(output),
             ListCommand.Create(output),
-            RunCommand.Create(output),
+            RunCommand.Create(output, open),
             DemoCommand.Create(output),
         };
         root.SetAction(_ => CommandLineParser.Parse(root, ["--help"]).Invoke(

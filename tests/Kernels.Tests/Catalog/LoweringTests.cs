@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
 using System.Reflection;
@@ -19,6 +20,9 @@ public sealed partial class LoweringTests
     // Static shared memory and registers are judged per architecture; ILGPU names at most sm_80 as the target.
     private static readonly CudaArchitecture[] s_architectures =
         [CudaArchitecture.SM_70, CudaArchitecture.SM_80, CudaArchitecture.SM_86, CudaArchitecture.SM_90];
+
+    private static readonly ConcurrentDictionary<
+        (string Id, CudaArchitecture Target), Lazy<IReadOnlyList<(string Name, string Ptx)>>> s_ptx = new();
 
     public static TheoryData<string> Ids() => [.. DeviceKernels.All.Keys.Order(StringComparer.Ordinal)];
 
@@ -91,6 +95,24 @@ public sealed partial class LoweringTests
         }
     }
 
+    /// <summary>What <see cref="Ptx"/> rests on.</summary>
+    [Theory]
+    [InlineData("linear/matmul.tile")]
+    [InlineData("reductions/walks.blocks")]
+    [InlineData("vq/segmentsort.scatter")]
+    [InlineData("dct/transform.shared")]
+    public void Beyond_sm_80_the_PTX_is_that_of_sm_80(string id)
+    {
+        foreach (CudaArchitecture architecture in s_architectures.Where(a => a > CudaArchitecture.SM_80))
+        {
+            Assert.Equal(Text(Ptx(id, CudaArchitecture.SM_80)), Text(Compile(id, architecture)));
+        }
+
+        // The names of parameters and labels are numbered through all that a process compiles.
+        static string Text(IReadOnlyList<(string Name, string Ptx)> kernels) =>
+            string.Concat(kernels.Select(kernel => NumberOfName().Replace(kernel.Ptx, "_")));
+    }
+
     // 64 registers keep 1,024 threads on a multiprocessor, which the bandwidth of an element-wise step needs.
     private static int RegisterLimit(string id) =>
         id.StartsWith("optimizers/update", StringComparison.Ordinal)
@@ -102,7 +124,12 @@ public sealed partial class LoweringTests
         or "optimizers/eightbit.stepserial" or "optimizers/update.strips" or "optimizers/update.blockstrips"
         or "dct/transform.rowsixteens" or "dct/transform.columnsixteens";
 
-    private static IReadOnlyList<(string Name, string Ptx)> Ptx(string id, CudaArchitecture architecture)
+    /// <summary>Generated once for the targets that ILGPU tells apart.</summary>
+    private static IReadOnlyList<(string Name, string Ptx)> Ptx(string id, CudaArchitecture architecture) => s_ptx.GetOrAdd(
+        (id, architecture > CudaArchitecture.SM_80 ? CudaArchitecture.SM_80 : architecture),
+        static key => new(() => Compile(key.Id, key.Target))).Value;
+
+    private static IReadOnlyList<(string Name, string Ptx)> Compile(string id, CudaArchitecture architecture)
     {
         using Context context = Context.Create(b => b.EnableAlgorithms().Optimize(DeviceList.LevelFor(AcceleratorType.Cuda)));
         using var backend = new PTXBackend(
@@ -149,6 +176,9 @@ public sealed partial class LoweringTests
 
     [GeneratedRegex(@"@%?!?p\w*\s+bra\.uni")]
     private static partial Regex PredicatedUniformBranch();
+
+    [GeneratedRegex(@"_\d+")]
+    private static partial Regex NumberOfName();
 
     [GeneratedRegex(@"(ld|st)(\.global)?\.(v4\.[bfu]32|v2\.[bu]32)")]
     private static partial Regex WideAccess();

@@ -16,8 +16,7 @@ public sealed class ActivationProperties
     ];
 
     [Theory]
-    [InlineData(LinearPlace.Own)]
-    [InlineData(LinearPlace.Warp32Tile)]
+    [MemberData(nameof(LinearPlaces.Groups), MemberType = typeof(LinearPlaces))]
     public void Matches_the_reference_within_its_bound(LinearPlace place)
     {
         var random = new Random(1);
@@ -49,8 +48,7 @@ public sealed class ActivationProperties
     }
 
     [Theory]
-    [InlineData(LinearPlace.Own)]
-    [InlineData(LinearPlace.Warp32Tile)]
+    [MemberData(nameof(LinearPlaces.Groups), MemberType = typeof(LinearPlaces))]
     public void Special_values_stay_in_their_element(LinearPlace place)
     {
         Accelerator accelerator = LinearDevice.Accelerator(place);

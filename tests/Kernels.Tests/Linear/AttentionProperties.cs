@@ -15,9 +15,7 @@ public sealed class AttentionProperties
     ];
 
     [Theory]
-    [InlineData(LinearPlace.Own)]
-    [InlineData(LinearPlace.Warp32Tile)]
-    [InlineData(LinearPlace.Warp32Panel)]
+    [MemberData(nameof(LinearPlaces.Walks), MemberType = typeof(LinearPlaces))]
     public void The_forward_pass_is_within_the_bounds_of_the_reference(LinearPlace place)
     {
         var random = new Random(1);
@@ -36,9 +34,7 @@ public sealed class AttentionProperties
     }
 
     [Theory]
-    [InlineData(LinearPlace.Own)]
-    [InlineData(LinearPlace.Warp32Tile)]
-    [InlineData(LinearPlace.Warp32Panel)]
+    [MemberData(nameof(LinearPlaces.Walks), MemberType = typeof(LinearPlaces))]
     public void The_backward_pass_is_within_the_bounds_of_the_reference(LinearPlace place)
     {
         var random = new Random(2);
@@ -58,9 +54,7 @@ public sealed class AttentionProperties
     }
 
     [Theory]
-    [InlineData(LinearPlace.Own)]
-    [InlineData(LinearPlace.Warp32Tile)]
-    [InlineData(LinearPlace.Warp32Panel)]
+    [MemberData(nameof(LinearPlaces.Walks), MemberType = typeof(LinearPlaces))]
     public void Equal_keys_give_the_mean_and_one_large_logit_its_value(LinearPlace place)
     {
         const int Tokens = 65, Size = 4;
@@ -86,9 +80,7 @@ public sealed class AttentionProperties
     }
 
     [Theory]
-    [InlineData(LinearPlace.Own)]
-    [InlineData(LinearPlace.Warp32Tile)]
-    [InlineData(LinearPlace.Warp32Panel)]
+    [MemberData(nameof(LinearPlaces.Walks), MemberType = typeof(LinearPlaces))]
     public void A_lost_query_loses_its_row_and_a_lost_key_its_head(LinearPlace place)
     {
         const int Tokens = 35, Heads = 2, Size = 3, Width = Heads * Size;
@@ -137,9 +129,7 @@ public sealed class AttentionProperties
     }
 
     [Theory]
-    [InlineData(LinearPlace.Own)]
-    [InlineData(LinearPlace.Warp32Tile)]
-    [InlineData(LinearPlace.Warp32Panel)]
+    [MemberData(nameof(LinearPlaces.Walks), MemberType = typeof(LinearPlaces))]
     public void Heads_do_not_touch_each_other_and_the_same_call_has_the_same_bits(LinearPlace place)
     {
         const int Tokens = 37, Size = 5;

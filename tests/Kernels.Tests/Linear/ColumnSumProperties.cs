@@ -8,8 +8,7 @@ namespace Kernels.Tests.Linear;
 public sealed class ColumnSumProperties
 {
     [Theory]
-    [InlineData(LinearPlace.Own)]
-    [InlineData(LinearPlace.Warp32Tile)]
+    [MemberData(nameof(LinearPlaces.Groups), MemberType = typeof(LinearPlaces))]
     public void Matches_the_reference_and_runs_again_with_the_same_bits(LinearPlace place)
     {
         var random = new Random(1);
@@ -34,8 +33,7 @@ public sealed class ColumnSumProperties
     }
 
     [Theory]
-    [InlineData(LinearPlace.Own)]
-    [InlineData(LinearPlace.Warp32Tile)]
+    [MemberData(nameof(LinearPlaces.Groups), MemberType = typeof(LinearPlaces))]
     public void NaN_stays_in_its_column_and_a_column_alone_has_the_same_bits(LinearPlace place)
     {
         const int Rows = 300, Columns = 70;

@@ -14,9 +14,7 @@ public sealed class LayerNormProperties
     ];
 
     [Theory]
-    [InlineData(LinearPlace.Own)]
-    [InlineData(LinearPlace.Warp32Tile)]
-    [InlineData(LinearPlace.Warp32Panel)]
+    [MemberData(nameof(LinearPlaces.Walks), MemberType = typeof(LinearPlaces))]
     public void Both_passes_are_within_the_bounds_of_the_reference(LinearPlace place)
     {
         var random = new Random(1);
@@ -44,9 +42,7 @@ public sealed class LayerNormProperties
     }
 
     [Theory]
-    [InlineData(LinearPlace.Own)]
-    [InlineData(LinearPlace.Warp32Tile)]
-    [InlineData(LinearPlace.Warp32Panel)]
+    [MemberData(nameof(LinearPlaces.Walks), MemberType = typeof(LinearPlaces))]
     public void A_row_that_is_not_finite_is_NaN_and_no_other(LinearPlace place)
     {
         const int Columns = 19;
@@ -67,9 +63,7 @@ public sealed class LayerNormProperties
     }
 
     [Theory]
-    [InlineData(LinearPlace.Own)]
-    [InlineData(LinearPlace.Warp32Tile)]
-    [InlineData(LinearPlace.Warp32Panel)]
+    [MemberData(nameof(LinearPlaces.Walks), MemberType = typeof(LinearPlaces))]
     public void Both_passes_may_be_in_place_with_the_same_bits(LinearPlace place)
     {
         const int Columns = 37;

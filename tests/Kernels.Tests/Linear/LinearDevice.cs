@@ -21,6 +21,28 @@ public enum LinearPlace
     Warp32Panel,
 }
 
+/// <summary>
+/// The places of this run: simulated warps are the same whatever the device under test, so they run with the CPU
+/// accelerator's tests; there the GPU's tiles on the device itself would be the device's own walk again.
+/// </summary>
+public static class LinearPlaces
+{
+    public static TheoryData<LinearPlace> All() =>
+        Of(LinearPlace.Own, LinearPlace.Tile, LinearPlace.Warp32Tile, LinearPlace.Warp32Panel);
+
+    public static TheoryData<LinearPlace> Walks() =>
+        Of(LinearPlace.Own, LinearPlace.Warp32Tile, LinearPlace.Warp32Panel);
+
+    public static TheoryData<LinearPlace> Groups() => Of(LinearPlace.Own, LinearPlace.Warp32Tile);
+
+    private static TheoryData<LinearPlace> Of(params LinearPlace[] places) => [.. places.Where(place => place switch
+    {
+        LinearPlace.Own => true,
+        LinearPlace.Tile => !TestDevices.IsHost,
+        _ => TestDevices.IsHost,
+    })];
+}
+
 /// <summary>Shared by the tests of the dense layers.</summary>
 internal static class LinearDevice
 {
@@ -33,7 +55,6 @@ internal static class LinearDevice
     {
         LinearPlace.Own => null,
         LinearPlace.Warp32Panel => TileWalk.Panel,
-        LinearPlace.Tile when TestDevices.IsHost => null,
         _ => TileWalk.Tile,
     };
 

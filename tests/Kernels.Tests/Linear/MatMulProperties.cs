@@ -26,12 +26,16 @@ public sealed class MatMulProperties
     }
 
     [Theory]
-    [InlineData(LinearPlace.Own, 120)]
-    [InlineData(LinearPlace.Tile, 60)]
-    [InlineData(LinearPlace.Warp32Tile, 24)]
-    [InlineData(LinearPlace.Warp32Panel, 12)]
-    public void Matches_the_reference_within_its_bound(LinearPlace place, int cases)
+    [MemberData(nameof(LinearPlaces.All), MemberType = typeof(LinearPlaces))]
+    public void Matches_the_reference_within_its_bound(LinearPlace place)
     {
+        int cases = place switch
+        {
+            LinearPlace.Own => 120,
+            LinearPlace.Tile => 60,
+            LinearPlace.Warp32Tile => 24,
+            _ => 12,
+        };
         var random = new Random(1);
         var matMul = new MatMul(LinearDevice.Accelerator(place), LinearDevice.Walk(place));
         int[] sizes = place is LinearPlace.Warp32Tile or LinearPlace.Warp32Panel ? s_small : s_sizes;
@@ -48,10 +52,7 @@ public sealed class MatMulProperties
     }
 
     [Theory]
-    [InlineData(LinearPlace.Own)]
-    [InlineData(LinearPlace.Tile)]
-    [InlineData(LinearPlace.Warp32Tile)]
-    [InlineData(LinearPlace.Warp32Panel)]
+    [MemberData(nameof(LinearPlaces.All), MemberType = typeof(LinearPlaces))]
     public void All_transposes_and_activations_agree_with_the_reference(LinearPlace place)
     {
         var random = new Random(2);
@@ -83,10 +84,7 @@ public sealed class MatMulProperties
     }
 
     [Theory]
-    [InlineData(LinearPlace.Own)]
-    [InlineData(LinearPlace.Tile)]
-    [InlineData(LinearPlace.Warp32Tile)]
-    [InlineData(LinearPlace.Warp32Panel)]
+    [MemberData(nameof(LinearPlaces.All), MemberType = typeof(LinearPlaces))]
     public void A_row_alone_has_the_bits_it_has_among_others(LinearPlace place)
     {
         // The order of the sums depends on no launch shape, no group, no place in a tile.
@@ -104,10 +102,7 @@ public sealed class MatMulProperties
     }
 
     [Theory]
-    [InlineData(LinearPlace.Own)]
-    [InlineData(LinearPlace.Tile)]
-    [InlineData(LinearPlace.Warp32Tile)]
-    [InlineData(LinearPlace.Warp32Panel)]
+    [MemberData(nameof(LinearPlaces.All), MemberType = typeof(LinearPlaces))]
     public void Runs_again_with_the_same_bits(LinearPlace place)
     {
         var random = new Random(5);
@@ -122,10 +117,7 @@ public sealed class MatMulProperties
     }
 
     [Theory]
-    [InlineData(LinearPlace.Own)]
-    [InlineData(LinearPlace.Tile)]
-    [InlineData(LinearPlace.Warp32Tile)]
-    [InlineData(LinearPlace.Warp32Panel)]
+    [MemberData(nameof(LinearPlaces.All), MemberType = typeof(LinearPlaces))]
     public void Special_values_reach_their_row_and_column_alone(LinearPlace place)
     {
         const int M = 19, N = 18, K = 17;

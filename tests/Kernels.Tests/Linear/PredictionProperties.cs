@@ -15,8 +15,7 @@ public sealed class PredictionProperties
         [0x7FC00000, 0xFFC00000, 0x7F800001, 0xFF800001, 0x7FFFFFFF, 0xFFFFFFFF, 0x7FA12345, 0xFFC12345];
 
     [Theory]
-    [InlineData(LinearPlace.Own)]
-    [InlineData(LinearPlace.Warp32Tile)]
+    [MemberData(nameof(LinearPlaces.Groups), MemberType = typeof(LinearPlaces))]
     public void Finds_the_first_of_the_largest(LinearPlace place)
     {
         var random = new Random(1);
@@ -51,8 +50,7 @@ public sealed class PredictionProperties
     }
 
     [Theory]
-    [InlineData(LinearPlace.Own)]
-    [InlineData(LinearPlace.Warp32Tile)]
+    [MemberData(nameof(LinearPlaces.Groups), MemberType = typeof(LinearPlaces))]
     public void A_row_with_a_NaN_has_no_class_and_the_rows_beside_it_have(LinearPlace place)
     {
         var random = new Random(2);

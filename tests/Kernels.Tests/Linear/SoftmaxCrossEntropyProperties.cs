@@ -10,8 +10,7 @@ namespace Kernels.Tests.Linear;
 public sealed class SoftmaxCrossEntropyProperties
 {
     [Theory]
-    [InlineData(LinearPlace.Own)]
-    [InlineData(LinearPlace.Warp32Tile)]
+    [MemberData(nameof(LinearPlaces.Groups), MemberType = typeof(LinearPlaces))]
     public void Matches_the_reference_within_its_bound(LinearPlace place)
     {
         var random = new Random(1);
@@ -31,8 +30,7 @@ public sealed class SoftmaxCrossEntropyProperties
     }
 
     [Theory]
-    [InlineData(LinearPlace.Own)]
-    [InlineData(LinearPlace.Warp32Tile)]
+    [MemberData(nameof(LinearPlaces.Groups), MemberType = typeof(LinearPlaces))]
     public void Special_values_stay_in_their_row(LinearPlace place)
     {
         const int Classes = 70;
@@ -55,8 +53,7 @@ public sealed class SoftmaxCrossEntropyProperties
     }
 
     [Theory]
-    [InlineData(LinearPlace.Own)]
-    [InlineData(LinearPlace.Warp32Tile)]
+    [MemberData(nameof(LinearPlaces.Groups), MemberType = typeof(LinearPlaces))]
     public void A_label_out_of_range_is_rejected_or_makes_its_row_NaN(LinearPlace place)
     {
         Accelerator accelerator = LinearDevice.Accelerator(place);
@@ -77,8 +74,7 @@ public sealed class SoftmaxCrossEntropyProperties
     }
 
     [Theory]
-    [InlineData(LinearPlace.Own)]
-    [InlineData(LinearPlace.Warp32Tile)]
+    [MemberData(nameof(LinearPlaces.Groups), MemberType = typeof(LinearPlaces))]
     public void The_gradient_may_take_the_place_of_the_logits_with_the_same_bits(LinearPlace place)
     {
         Accelerator accelerator = LinearDevice.Accelerator(place);

@@ -7,10 +7,12 @@ namespace Kernels.Tests.Reductions;
 /// <summary>The device that KERNELS_DEVICE names, and CPU accelerators with warps of 32, one of each per run.</summary>
 internal static class ReductionDevice
 {
+    private static readonly Lazy<Accelerator> s_warps = new(() => TestDevices.CreateWarp(32, 64));
+
     internal static Accelerator Chosen => TestDevices.Session.Accelerator;
 
-    /// <summary>A CPU accelerator with warps of 32 and groups of up to 256: runs the kernels themselves, slowly.</summary>
-    internal static Accelerator Warps => TestDevices.Warp(32);
+    /// <summary>A CPU accelerator with warps of 32 and groups of up to 64: runs the kernels themselves, slowly.</summary>
+    internal static Accelerator Warps => s_warps.Value;
 
     internal static DeviceFacts AsGpu => DeviceFacts.Of(Warps) with { Class = DeviceClass.Gpu };
 

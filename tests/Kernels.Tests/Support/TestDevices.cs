@@ -16,9 +16,10 @@ public static class TestDevices
 
     private static readonly Lazy<CPUAccelerator>[] s_warps =
     [
-        new(() => CreateWarp(2)),
-        new(() => CreateWarp(32)),
-        new(() => CreateWarp(64)),
+        // Groups of up to 256 items, so that a block of an arena fits one group.
+        new(() => CreateWarp(2, 256)),
+        new(() => CreateWarp(32, 256)),
+        new(() => CreateWarp(64, 256)),
     ];
 
     /// <summary>Width of the warps of <see cref="Warp"/>.</summary>
@@ -33,12 +34,13 @@ public static class TestDevices
     /// <summary>A CPU accelerator with warps of that size; one for the whole run.</summary>
     public static Accelerator Warp(int size) => s_warps[Array.IndexOf(WarpSizes, size)].Value;
 
-    private static CPUAccelerator CreateWarp(int size)
+    /// <summary>A CPU accelerator with warps of that size and groups of up to so many items.</summary>
+    /// <remarks>Every item is a thread, and once a group had so many, all of them wake for every launch.</remarks>
+    internal static CPUAccelerator CreateWarp(int size, int group)
     {
-        // Groups of up to 256 items, so that a block of an arena fits one group.
         Context context = Context.Create(builder => builder
             .EnableAlgorithms()
-            .CPU(new CPUDevice(size, 256 / size, 1)));
+            .CPU(new CPUDevice(size, group / size, 1)));
         return context.GetCPUDevice(0).CreateCPUAccelerator(context, CPUAcceleratorMode.Parallel);
     }
 }

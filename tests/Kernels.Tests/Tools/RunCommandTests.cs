@@ -153,7 +153,7 @@ public sealed class RunCommandTests : IDisposable
         string @case = _folder.Write("case.json", Case([1, 2], [[0.5, -0.5]], [], 2));
         string @out = _folder.File("out.json");
 
-        ToolRun run = ToolRun.Of(
+        ToolRun run = ToolRun.Alone(
             "run", "optimizers/sgd", "--case", @case, "--device", ToolRun.Device, "--out", @out);
 
         Assert.Equal((0, "", ""), (run.ExitCode, run.Output, run.Error));

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Kernels.Devices;
+using Kernels.Tests.Support;
 using Kernels.Tools;
 
 namespace Kernels.Tests.Tools;
@@ -10,11 +11,21 @@ internal sealed record ToolRun(int ExitCode, string Output, string Error)
     /// <summary>The device under test, as <c>--device</c> takes it.</summary>
     internal static string Device { get; } = Environment.GetEnvironmentVariable(DeviceList.Variable) ?? "cpu";
 
-    internal static ToolRun Of(params string[] arguments)
+    /// <summary>An operation on the device under test runs in the session of the suite, which has its kernels.</summary>
+    internal static ToolRun Of(params string[] arguments) => Of(
+        device => string.Equals(device, Device, StringComparison.Ordinal)
+            ? Session.Use(TestDevices.Session.Accelerator, TestDevices.Session.Stream)
+            : CommandLine.OpenSession(device),
+        arguments);
+
+    /// <summary>As from a shell: an operation opens the device and compiles its kernels.</summary>
+    internal static ToolRun Alone(params string[] arguments) => Of(null, arguments);
+
+    private static ToolRun Of(Func<string?, Session>? open, string[] arguments)
     {
         using var output = new StringWriter();
         using var error = new StringWriter();
-        int exitCode = CommandLine.Run(arguments, output, error);
+        int exitCode = CommandLine.Run(arguments, output, error, open);
         return new ToolRun(exitCode, output.ToString(), error.ToString());
     }
 

@@ -23,9 +23,7 @@ public sealed class BridgeProperties
         ];
 
     [Theory]
-    [InlineData(LinearPlace.Own)]
-    [InlineData(LinearPlace.Warp32Tile)]
-    [InlineData(LinearPlace.Warp32Panel)]
+    [MemberData(nameof(LinearPlaces.Walks), MemberType = typeof(LinearPlaces))]
     public void Both_passes_are_within_the_bounds_of_the_reference(LinearPlace place)
     {
         var random = new Random(1);

@@ -8,7 +8,7 @@ namespace Kernels.Tools.Commands;
 /// <summary><c>kernels run</c>: one operation on the inputs and options of a file.</summary>
 internal static class RunCommand
 {
-    internal static Command Create(TextWriter output)
+    internal static Command Create(TextWriter output, Func<string?, Session> open)
     {
         var operation = new Argument<string>("operation")
         {
@@ -37,12 +37,12 @@ internal static class RunCommand
             @out,
         };
         command.SetAction(parsed => Run(
-            parsed.GetRequiredValue(operation), parsed.GetRequiredValue(@case), parsed.GetValue(device),
+            parsed.GetRequiredValue(operation), parsed.GetRequiredValue(@case), () => open(parsed.GetValue(device)),
             parsed.GetValue(@out), output));
         return command;
     }
 
-    private static int Run(string name, string casePath, string? device, string? outPath, TextWriter output)
+    private static int Run(string name, string casePath, Func<Session> open, string? outPath, TextWriter output)
     {
         Operation operation = OperationCatalog.Find(name);
         if (outPath is not null && (outPath.Length == 0 || Directory.Exists(outPath)
@@ -52,7 +52,7 @@ internal static class RunCommand
         }
 
         CaseFile @case = CaseFile.Read(casePath, operation);
-        using Session session = CommandLine.OpenSession(device);
+        using Session session = open();
         string result = Run(operation, @case, session);
         if (outPath is null)
         {
