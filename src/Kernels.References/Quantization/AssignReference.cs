@@ -7,22 +7,22 @@ namespace Kernels.References.Quantization;
 /// tie.</summary>
 /// <remarks>
 /// <para>
-/// With x = w / s this is the code nearest to x. A codebook of numbers ascends, and may repeat one; the boundary between
-/// two codes is their middle, and a weight on it has the lower code, as in bitsandbytes; of equal codes, the first one.
-/// (A search among the middles finds some of several equal codes, so it must go to the first.) A negative scale turns
-/// the order of the weights, and the rule stays. For codes of several numbers the squared distance counts.
+/// With x = w / s this is the code nearest to x. A codebook of numbers ascends, and may repeat one; the boundary
+/// between two codes is their middle, and a weight on it has the lower code, as in bitsandbytes; of equal codes, the
+/// first one. (A search among the middles finds some of several equal codes, so it must go to the first.) A negative
+/// scale turns the order of the weights, and the rule stays. For codes of several numbers the squared distance counts.
 /// </para>
 /// <para>
-/// Not finite: a weight that is infinite has the last code or the first one (of its kind), by the sign of w s. Where the
-/// scale is 0 or infinite, x is 0 for a finite weight, so that its code is the one nearest to 0: with scale 0 any code
-/// would give 0, and this one gives next to nothing if the scale is later stored with an error. Everything else, NaN
-/// among it, has code 0, and so has a vector with a number that is not finite, unless the scale is 0.
+/// Not finite: a weight that is infinite has the last code or the first one (of its kind), by the sign of w s. Where
+/// the scale is 0 or infinite, x is 0 for a finite weight, so that its code is the one nearest to 0: with scale 0 any
+/// code would give 0, and this one gives next to nothing if the scale is later stored with an error. Everything else,
+/// NaN among it, has code 0, and so has a vector with a number that is not finite, unless the scale is 0.
 /// </para>
 /// <para>
-/// Bound: a binary32 kernel compares x, from a division or a product with 1 / s, to middles (a + b) / 2, or w to s times
-/// those, or to middles of s a and s b. Two codes are then taken for each other only if w is within
-/// |s| (dx + dm) + u |s m| + u (|s a| + |s b|) / 2 of s m, dx the error of x and dm that of m, u = 2^-24. Without a scale
-/// dm is left, which is 0 where a + b is a binary32 number. For several numbers, distances are sums of squares of
+/// Bound: a binary32 kernel compares x, from a division or a product with 1 / s, to middles (a + b) / 2, or w to s
+/// times those, or to middles of s a and s b. Two codes are then taken for each other only if w is within
+/// |s| (dx + dm) + u |s m| + u (|s a| + |s b|) / 2 of s m, dx the error of x and dm that of m, u = 2^-24. Without a
+/// scale dm is left, which is 0 where a + b is a binary32 number. For several numbers, distances are sums of squares of
 /// differences in any order. Codes that are equal are never taken for each other.
 /// </para>
 /// </remarks>

@@ -4,13 +4,13 @@ namespace Kernels.References.Quantization;
 /// or scales alone by their closed forms.</summary>
 /// <remarks>
 /// <para>
-/// Source: Lloyd 1982; Wu 1991, Optimal quantization by matrix searching; Wang, Song 2011, Ckmeans.1d.dp; for the weights h
-/// (of the diagonal of a Hessian, or of Fisher's information) Kim et al. 2024, SqueezeLLM, arXiv:2306.07629, equation 4.
+/// Source: Lloyd 1982; Wu 1991, Optimal quantization by matrix searching; Wang, Song 2011, Ckmeans.1d.dp; for the
+/// weights h (of the diagonal of a Hessian, or of Fisher's information) Kim et al. 2024, SqueezeLLM, arXiv:2306.07629.
 /// </para>
 /// <para>
-/// Sums are kept in numbers of twice binary64's precision, and for the dynamic program they are taken of distances to the
-/// mean. So the cost sum h w^2 - (sum h w)^2 / sum h of a part is off by some 2^-100 of sum h w^2 of the whole, and a mean
-/// is rounded once, for all that can be seen.
+/// Sums are kept in numbers of twice binary64's precision, and for the dynamic program they are taken of distances to
+/// the mean. So the cost sum h w^2 - (sum h w)^2 / sum h of a part is off by some 2^-100 of sum h w^2 of the whole,
+/// and a mean is rounded once, for all that can be seen.
 /// </para>
 /// </remarks>
 public static class CodebookFitReference
@@ -20,12 +20,13 @@ public static class CodebookFitReference
     /// <param name="k">The number of codes.</param>
     /// <param name="h">The weight of each number, finite and not negative; all 1 if empty.</param>
     /// <returns>
-    /// The codes [k], ascending, the code of each number, and sum h (w - c)^2, the least there is. Equal numbers have one
-    /// code. If less than k different numbers have a weight, the last code is repeated. A number without weight has the
-    /// nearest code. O(k n log n).
+    /// The codes [k], ascending, the code of each number, and sum h (w - c)^2, the least there is. Equal numbers have
+    /// one code. If less than k different numbers have a weight, the last code is repeated. A number without weight
+    /// has the nearest code. O(k n log n).
     /// </returns>
     /// <exception cref="ArgumentOutOfRangeException">There are too few codes.</exception>
-    /// <exception cref="ArgumentException">A length does not fit, a number is not such, or none has a weight.</exception>
+    /// <exception cref="ArgumentException">A length does not fit, a number is not such, or none has a
+    /// weight.</exception>
     public static (double[] Codebook, int[] Index, double Error) Exact(
         ReadOnlySpan<float> w, int k, ReadOnlySpan<float> h = default)
     {
@@ -69,9 +70,9 @@ public static class CodebookFitReference
     /// <param name="h">The weight of each number, finite and not negative; all 1 if empty.</param>
     /// <returns>
     /// The codes after, each rounded to the nearest binary32 number, in ascending order, and the index of the codes
-    /// before. A code without weight keeps its value. The error never rises, not by a rounding either: the error of a cell
-    /// grows with the distance to its mean, and no binary32 number is nearer to that. (Of equal codes only the first moves,
-    /// and may pass the others; hence the order.)
+    /// before. A code without weight keeps its value. The error never rises, not by a rounding either: the error of a
+    /// cell grows with the distance to its mean, and no binary32 number is nearer to that. (Of equal codes only the
+    /// first moves, and may pass the others; hence the order.)
     /// </returns>
     /// <exception cref="ArgumentException">A length does not fit, or a number is not such.</exception>
     public static (float[] Codebook, int[] Index) Step(
@@ -139,8 +140,9 @@ public static class CodebookFitReference
     /// <param name="scale">The scales, or empty if the shape has none.</param>
     /// <param name="h">How much each weight counts, not negative; all 1 if empty.</param>
     /// <returns>
-    /// The codes after; one without weights, or of scales that are all 0, keeps its value exactly. The bound holds for sums
-    /// in any order, products in any, and a division or a product with a reciprocal. The order of codes may change.
+    /// The codes after; one without weights, or of scales that are all 0, keeps its value exactly. The bound holds for
+    /// sums in any order, products in any, and a division or a product with a reciprocal. The order of codes may
+    /// change.
     /// </returns>
     /// <exception cref="ArgumentException">A length does not fit.</exception>
     /// <exception cref="ArgumentNullException">The shape is null.</exception>
@@ -287,8 +289,8 @@ public static class CodebookFitReference
     /// <summary>sum h f w / sum h f^2 for a number of places.</summary>
     private sealed class Quotients(int count)
     {
-        private readonly List<Bounded>[] _numerators = [.. Enumerable.Range(0, count).Select(_ => new List<Bounded>())];
-        private readonly List<Bounded>[] _denominators = [.. Enumerable.Range(0, count).Select(_ => new List<Bounded>())];
+        private readonly List<Bounded>[] _numerators = Lists(count);
+        private readonly List<Bounded>[] _denominators = Lists(count);
 
         // A factor that many terms share may come after their sum, where a term that is 1 does not save its rounding.
         private readonly int[] _roundings = new int[count];
@@ -315,6 +317,9 @@ public static class CodebookFitReference
 
             return result;
         }
+
+        private static List<Bounded>[] Lists(int count) =>
+            [.. Enumerable.Range(0, count).Select(_ => new List<Bounded>())];
     }
 
     /// <summary>The different numbers that have a weight, ascending, with prefix sums of their distances to the
@@ -395,8 +400,8 @@ public static class CodebookFitReference
         /// <summary>The ends of the k parts of least cost: [k + 1], from 0.</summary>
         internal int[] Partition(int k)
         {
-            // least[j]: of the first j points in so many parts. The best start of the last part does not fall with j, so
-            // that its place for the middle j bounds those on both sides.
+            // least[j]: of the first j points in so many parts. The best start of the last part does not fall with j,
+            // so that its place for the middle j bounds those on both sides.
             double[] least = [.. Enumerable.Range(0, Count + 1).Select(end => Cost(0, end))];
             var starts = new int[k][];
             for (int part = 1; part < k; part++)

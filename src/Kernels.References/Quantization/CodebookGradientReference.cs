@@ -2,8 +2,8 @@ namespace Kernels.References.Quantization;
 
 /// <summary>The gradients to codes and scales of Q = s C[I], for given indices.</summary>
 /// <remarks>
-/// dC_k = sum over the weights of code k of s dQ, ds = sum over the weights of the scale of C[I] dQ. The bounds hold for
-/// products and sums in any order.
+/// dC_k = sum over the weights of code k of s dQ, ds = sum over the weights of the scale of C[I] dQ. The bounds hold
+/// for products and sums in any order.
 /// </remarks>
 public static class CodebookGradientReference
 {

@@ -2,8 +2,8 @@ namespace Kernels.References.Quantization;
 
 /// <summary>Codebooks that need no fit, ascending, and the one that is read off a sorted tensor.</summary>
 /// <remarks>
-/// Source: NF4: Dettmers et al. 2023, QLoRA, arXiv:2305.14314, appendix E, with the digits of bitsandbytes (functional.py);
-/// FP4: bitsandbytes, a sign, two bits of exponent and one of fraction, divided by the largest number.
+/// Source: NF4: Dettmers et al. 2023, QLoRA, arXiv:2305.14314, appendix E, with the digits of bitsandbytes
+/// (functional.py); FP4: bitsandbytes, a sign, two bits of exponent and one of fraction, divided by the largest number.
 /// </remarks>
 public static class CodebooksReference
 {
@@ -20,12 +20,12 @@ public static class CodebooksReference
     /// <summary>NF4: 16 quantiles of the normal distribution in [-1, 1], 0 among them.</summary>
     public static IReadOnlyList<float> Nf4 => s_nf4;
 
-    /// <summary>FP4 in ascending order: 16 numbers in [-1, 1]. Code 8 is -0, which equals code 7 and is never the nearest
-    /// one.</summary>
+    /// <summary>FP4 in ascending order: 16 numbers in [-1, 1]. Code 8 is -0, which equals code 7 and is never the
+    /// nearest one.</summary>
     public static IReadOnlyList<float> Fp4 { get; } = [.. Fp4Pattern().Select(Fp4Number)];
 
-    /// <summary>What bitsandbytes stores for the numbers of <see cref="Fp4"/>: the sign in bit 3, and the number's place in
-    /// their table.</summary>
+    /// <summary>What bitsandbytes stores for the numbers of <see cref="Fp4"/>: the sign in bit 3, and the number's
+    /// place in their table.</summary>
     public static IReadOnlyList<int> Fp4Patterns { get; } = [.. Fp4Pattern()];
 
     /// <summary>A grid from -1 to 1: (2 j - k + 1) / (k - 1), rounded once, so that it is symmetric.</summary>
@@ -43,8 +43,8 @@ public static class CodebooksReference
     /// <param name="w">The numbers, at least one, finite.</param>
     /// <param name="k">The number of codes.</param>
     /// <returns>
-    /// [k]. A quantile p is at the place (n - 1) p of the sorted numbers, between two by a straight line (type 7 of Hyndman
-    /// and Fan 1996, as in NumPy). The bound covers both forms of the line, from a fraction rounded once.
+    /// [k]. A quantile p is at the place (n - 1) p of the sorted numbers, between two by a straight line (type 7 of
+    /// Hyndman and Fan 1996, as in NumPy). The bound covers both forms of the line, from a fraction rounded once.
     /// </returns>
     /// <exception cref="ArgumentOutOfRangeException">There are too few codes.</exception>
     /// <exception cref="ArgumentException">There is no number, or one is not finite.</exception>

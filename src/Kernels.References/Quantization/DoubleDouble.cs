@@ -4,8 +4,8 @@ namespace Kernels.References.Quantization;
 
 /// <summary>The unevaluated sum of two binary64 numbers: some 104 bits.</summary>
 /// <remarks>
-/// Source: Dekker 1971; Joldes, Muller, Popescu 2017, algorithms 6 and 12: relative errors of 3 2^-106 (sum) and 5 2^-106
-/// (product).
+/// Source: Dekker 1971; Joldes, Muller, Popescu 2017, algorithms 6 and 12: relative errors of 3 2^-106 (sum) and 5
+/// 2^-106 (product).
 /// </remarks>
 [StructLayout(LayoutKind.Auto)]
 internal readonly record struct DoubleDouble(double High, double Low)
@@ -28,7 +28,8 @@ internal readonly record struct DoubleDouble(double High, double Low)
     {
         double high = a.High * b.High;
         double error = Math.FusedMultiplyAdd(a.High, b.High, -high);
-        double low = Math.FusedMultiplyAdd(a.High, b.Low, a.Low * b.High) + (a.Low * b.Low);
+        double low = Math.FusedMultiplyAdd(
+            a.Low, b.High, Math.FusedMultiplyAdd(a.High, b.Low, a.Low * b.Low));
         return Fast(high, error + low);
     }
 

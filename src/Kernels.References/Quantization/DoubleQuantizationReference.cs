@@ -5,9 +5,9 @@ namespace Kernels.References.Quantization;
 /// <summary>Scales in 8 bits: their mean is taken off, and what is left has block-wise codes of the signed dynamic
 /// map.</summary>
 /// <remarks>
-/// Source: Dettmers et al. 2023, arXiv:2305.14314, section 3 (double quantization), as bitsandbytes does it (quantize_4bit
-/// with compress_statistics): offset = mean(a), d = a - offset, and d in blocks of 256 with a scale of their largest
-/// magnitude; the map is that of 8-bit optimizers (2021, arXiv:2110.02861), see
+/// Source: Dettmers et al. 2023, arXiv:2305.14314, section 3 (double quantization), as bitsandbytes does it
+/// (quantize_4bit with compress_statistics): offset = mean(a), d = a - offset, and d in blocks of 256 with a scale of
+/// their largest magnitude; the map is that of 8-bit optimizers (2021, arXiv:2110.02861), see
 /// <see cref="EightBitAdamReference.Numbers"/>.
 /// A scale that comes back may be a little below 0. Scales must be finite and not negative, or they are outside the
 /// domain.

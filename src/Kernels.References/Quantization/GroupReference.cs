@@ -1,14 +1,15 @@
 namespace Kernels.References.Quantization;
 
-/// <summary>Rows (neurons) of similar distribution together, and the same network with its neurons re-ordered.</summary>
+/// <summary>Rows (neurons) of similar distribution together, and the same network with its neurons
+/// re-ordered.</summary>
 /// <remarks>
 /// <para>
 /// Source: JLCM, arXiv:2309.17361, which says that neurons are grouped by a re-ordering that needs no mapping, but not
 /// by what. Ours: a row is described by some of its quantiles, and the distance of two rows is that of their vectors of
 /// quantiles (for many quantiles the Wasserstein-2 distance of the rows' distributions, over the square root of their
 /// number). Groups are clusters of k-means (Lloyd 1982) that start as equal parts of the rows in the order of their
-/// spread, the root mean square of the quantiles about their mean. They lie in the order of their centres' spread, and a
-/// group has its rows in their old order, so that equal rows stay as they were.
+/// spread, the root mean square of the quantiles about their mean. They lie in the order of their centres' spread, and
+/// a group has its rows in their old order, so that equal rows stay as they were.
 /// </para>
 /// <para>
 /// In binary64, with ties for the lower group, so that the result is a function of the matrix alone. Another way of
@@ -16,8 +17,8 @@ namespace Kernels.References.Quantization;
 /// </para>
 /// <para>
 /// A permutation p says where rows come from: row i after is row p[i] before. With layers y = W x + b and a function of
-/// single neurons between them, W' = P W, b' = P b, and the next W' = W P^T, which is the same permutation of its columns:
-/// the network computes the same, with the sums of the next layer in another order.
+/// single neurons between them, W' = P W, b' = P b, and the next W' = W P^T, which is the same permutation of its
+/// columns: the network computes the same, with the sums of the next layer in another order.
 /// </para>
 /// </remarks>
 public static class GroupReference
@@ -177,10 +178,10 @@ public static class GroupReference
     }
 
     /// <summary>A chain of layers with the neurons of each in another order.</summary>
-    /// <param name="layers">Weight [outputs, inputs] and bias [outputs] (or none, empty) of each layer, where the outputs
-    /// of one are the inputs of the next.</param>
-    /// <param name="permutations">One for the outputs of each layer; empty to leave them, as those of the last layer must
-    /// be if the chain is to give its outputs in their old order.</param>
+    /// <param name="layers">Weight [outputs, inputs] and bias [outputs] (or none, empty) of each layer, where the
+    /// outputs of one are the inputs of the next.</param>
+    /// <param name="permutations">One for the outputs of each layer; empty to leave them, as those of the last layer
+    /// must be if the chain is to give its outputs in their old order.</param>
     /// <returns>The layers of the same function.</returns>
     /// <exception cref="ArgumentException">The layers do not fit, or a permutation does not.</exception>
     /// <exception cref="ArgumentNullException">An argument is null.</exception>

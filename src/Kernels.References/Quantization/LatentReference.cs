@@ -2,11 +2,11 @@ namespace Kernels.References.Quantization;
 
 /// <summary>The mapping with one latent number for each weight in place of k logits.</summary>
 /// <remarks>
-/// Ours, in the spirit of the straight-through estimator (Bengio, Leonard, Courville 2013, arXiv:1308.3432). The code in
-/// use is j = round(v), between 0 and k - 1, and a half is rounded down, so that a tie has the lower code as everywhere:
-/// j = ceil(v - 1/2), which is exact in binary32. NaN has code 0. The gradient is g times the slope of the codebook at j:
-/// (c_(j+1) - c_(j-1)) / 2, and the one gap that there is at an end; 0 for k = 1. It does not vanish for a v outside of
-/// [0, k - 1], so a step of learning should put such a v back to the end.
+/// Ours, in the spirit of the straight-through estimator (Bengio, Leonard, Courville 2013, arXiv:1308.3432). The code
+/// in use is j = round(v), between 0 and k - 1, and a half is rounded down, so that a tie has the lower code as
+/// everywhere: j = ceil(v - 1/2), which is exact in binary32. NaN has code 0. The gradient is g times the slope of the
+/// codebook at j: (c_(j+1) - c_(j-1)) / 2, and the one gap that there is at an end; 0 for k = 1. It does not vanish
+/// for a v outside of [0, k - 1], so a step of learning should put such a v back to the end.
 /// </remarks>
 public static class LatentReference
 {

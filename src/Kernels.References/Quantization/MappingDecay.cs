@@ -1,7 +1,7 @@
 namespace Kernels.References.Quantization;
 
-/// <summary>phi(d): how much of the gradient to the logit of a code depends on its distance d to the code in use; u is the
-/// mean gap of the codebook.</summary>
+/// <summary>phi(d): how much of the gradient to the logit of a code depends on its distance d to the code in use; u is
+/// the mean gap of the codebook.</summary>
 public enum MappingDecay
 {
     /// <summary>d: what a softmax has, growing with the distance.</summary>

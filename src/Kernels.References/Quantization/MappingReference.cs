@@ -4,29 +4,30 @@ namespace Kernels.References.Quantization;
 /// forward, and a gradient to the logits.</summary>
 /// <remarks>
 /// <para>
-/// Source: JLCM, arXiv:2309.17361. Its text that is public says that the usual gradient to a code's logit grows with the
-/// distance to the code in use, and that a decreasing function of the distance makes a proximal search; not which
+/// Source: JLCM, arXiv:2309.17361. Its text that is public says that the usual gradient to a code's logit grows with
+/// the distance to the code in use, and that a decreasing function of the distance makes a proximal search; not which
 /// function. The definitions here are ours. With p = softmax(l / t), j the first of the largest logits, and
 /// d_i = |c_i - c_j|:
-/// v_i = sgn(c_i - c_j) phi(d_i), and dl_i = g p_i v_i / t; or, centred, dl_i = g p_i (v_i - sum p v) / t, which sums to 0.
+/// v_i = sgn(c_i - c_j) phi(d_i), and dl_i = g p_i v_i / t; or, centred, dl_i = g p_i (v_i - sum p v) / t, which sums
+/// to 0.
 /// </para>
 /// <para>
-/// <see cref="MappingDecay.Distance"/>, phi = d, centred, is the default gradient: exactly that of the soft weight sum p c,
-/// since c_j cancels. Not centred it is p_i (c_i - c_j), and each proximal one has its sign there for every i. The
+/// <see cref="MappingDecay.Distance"/>, phi = d, centred, is the default gradient: exactly that of the soft weight sum
+/// p c, since c_j cancels. Not centred it is p_i (c_i - c_j), and each proximal one has its sign there for every i. The
 /// proximal functions are those of <see cref="MappingDecay"/>, with the mean gap u = (c_max - c_min) / (k - 1) for a
 /// length, or one of the caller's. Codebooks ascend.
 /// </para>
 /// <para>
-/// Hardening, a weight that a loss may add: sum over weights of 1 - sum p^2 (Gini's impurity, Tsallis's entropy of order
-/// 2), 0 for one certain code and most for equal ones; its gradient is -2 p_i (p_i - sum p^2) / t. Unlike p log p it needs
-/// no logarithm, and no care where p is 0.
+/// Hardening, a weight that a loss may add: sum over weights of 1 - sum p^2 (Gini's impurity, Tsallis's entropy of
+/// order 2), 0 for one certain code and most for equal ones; its gradient is -2 p_i (p_i - sum p^2) / t. Unlike p log
+/// p it needs no logarithm, and no care where p is 0.
 /// </para>
 /// <para>
-/// Bound, u = 2^-24: the exponent x = (l - l_max) / t, the difference first and then divided or times the reciprocal, is
-/// off by 3 u |x|, and by u |x| for t = 1. e = exp(x) has that as a relative error and 2 ulp = 4 u of its own, or is 0
-/// where it is below 1.3e-38. The sum of k of them in any order has the mean of their errors and gamma(k), and p one or
-/// two roundings more. What follows is in <see cref="Bounded"/> numbers, for the default with the weighted mean of c_i as
-/// well as of v_i. First-order sums are enlarged by 1 %.
+/// Bound, u = 2^-24: the exponent x = (l - l_max) / t, the difference first and then divided or times the reciprocal,
+/// is off by 3 u |x|, and by u |x| for t = 1. e = exp(x) has that as a relative error and 2 ulp = 4 u of its own, or
+/// is 0 where it is below 1.3e-38. The sum of k of them in any order has the mean of their errors and gamma(k), and p
+/// one or two roundings more. What follows is in <see cref="Bounded"/> numbers, for the default with the weighted mean
+/// of c_i as well as of v_i. First-order sums are enlarged by 1 %.
 /// </para>
 /// <para>
 /// A logit that is NaN is never the largest, and the gradient is NaN then.
@@ -47,7 +48,8 @@ public sealed class MappingReference
     /// <param name="decay">How the gradient depends on the distance.</param>
     /// <param name="isCentred">Whether it sums to 0.</param>
     /// <param name="temperature">The temperature t.</param>
-    /// <exception cref="ArgumentOutOfRangeException">There is no such rule, or the temperature is not positive.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such rule, or the temperature is not
+    /// positive.</exception>
     public MappingReference(MappingDecay decay, bool isCentred, double temperature)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)decay, (uint)MappingDecay.Adjacent, nameof(decay));
@@ -105,7 +107,8 @@ public sealed class MappingReference
     /// <summary>The gradient to the logits.</summary>
     /// <param name="logits">[m, k].</param>
     /// <param name="codebook">The codes of all these weights, [k], ascending, finite.</param>
-    /// <param name="grad">The gradient g to the weights, [m]. (With scales, the one to the weight times its scale.)</param>
+    /// <param name="grad">The gradient g to the weights, [m]. (With scales, the one to the weight times its
+    /// scale.)</param>
     /// <returns>[m, k]; exactly 0 for k = 1, and for the code in use if not centred.</returns>
     /// <exception cref="ArgumentException">A length does not fit, or the codes are not such.</exception>
     public Bounded[] Gradient(ReadOnlySpan<float> logits, ReadOnlySpan<float> codebook, ReadOnlySpan<float> grad)

@@ -10,18 +10,18 @@ namespace Kernels.References.Quantization;
 /// significant first. What no code uses is 0.
 /// </para>
 /// <para>
-/// Fields, b = ceil(log2 k), linear: code i has the bits i b to i b + b - 1; a code may straddle bytes and words. n codes
-/// take ceil(n b / 8) bytes.
+/// Fields, b = ceil(log2 k), linear: code i has the bits i b to i b + b - 1; a code may straddle bytes and words. n
+/// codes take ceil(n b / 8) bytes.
 /// </para>
 /// <para>
-/// Radix, linear: unit u holds the codes u D to u D + D - 1 as digits of base k, the first the least significant. A unit
-/// is a 32-bit word with D the largest number with k^D at most 2^32, or a byte where four bytes hold as many: five
-/// digits of base 3 a byte, thirteen of base 5 a word. The last unit has zeros for the digits it lacks. Radix takes fewer
-/// bits than fields for k = 3, 5, 6, 7, 9 to 11, 17 to 23, 33 to 40 and 65 to 84, and never fewer for another k.
+/// Radix, linear: unit u holds the codes u D to u D + D - 1 as digits of base k, the first the least significant. A
+/// unit is a 32-bit word with D the largest number with k^D at most 2^32, or a byte where four bytes hold as many: five
+/// digits of base 3 a byte, thirteen of base 5 a word. The last unit has zeros for the digits it lacks. Radix takes
+/// fewer bits than fields for k = 3, 5, 6, 7, 9 to 11, 17 to 23, 33 to 40 and 65 to 84, and never fewer for another k.
 /// </para>
 /// <para>
-/// Planar: a block has 32 lanes, and a lane has S codes; the code at place i of a block is step i / 32 of lane i mod 32.
-/// So at every step the lanes of a warp (or of SIMD registers, whose number of lanes divides 32) have neighbouring
+/// Planar: a block has 32 lanes, and a lane has S codes; the code at place i of a block is step i / 32 of lane i mod
+/// 32. So at every step the lanes of a warp (or of SIMD registers, whose number of lanes divides 32) have neighbouring
 /// codes, read neighbouring words, shift all by the same count, and meet neighbouring activations; four neighbouring
 /// words, for wide loads, are four neighbouring codes at every step. The last block has as many codes as are left, t,
 /// and ceil(t / S) lanes in place of 32, so that a short row costs no more than the steps left over in its last lane.
@@ -30,8 +30,8 @@ namespace Kernels.References.Quantization;
 /// Fields, planar: S = 32, and a lane has b words, which for an odd b no field may straddle, or lanes would shift
 /// differently. A code is cut into parts of 4, 2 and 1 bits, those of the binary digits of b, the largest part at its
 /// low end (3 = 2 + 1, 7 = 4 + 2 + 1; 8 is one part). Part after part, a part of w bits has w rows of a word for each
-/// lane, and its field of step s is in row s w / 32, at bit (s w) mod 32. n codes take 4 b ceil(n / 32) bytes: no bit is
-/// lost to an odd b. Radix, planar: a lane is one word, of one unit or of four, and S is the number of its digits.
+/// lane, and its field of step s is in row s w / 32, at bit (s w) mod 32. n codes take 4 b ceil(n / 32) bytes: no bit
+/// is lost to an odd b. Radix, planar: a lane is one word, of one unit or of four, and S is the number of its digits.
 /// </para>
 /// </remarks>
 public sealed class PackReference

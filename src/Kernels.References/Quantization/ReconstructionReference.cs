@@ -2,8 +2,8 @@ namespace Kernels.References.Quantization;
 
 /// <summary>The objective of a layer: |X W^T - X Q^T|^2, the sum of squares of what its outputs lose.</summary>
 /// <remarks>
-/// Source: Nagel et al. 2020, AdaRound, arXiv:2004.10568, equation 21; Li et al. 2021, BRECQ, arXiv:2102.05426. Not divided
-/// by anything. dQ = 2 (X Q^T - X W^T)^T X = 2 (Q - W) X^T X.
+/// Source: Nagel et al. 2020, AdaRound, arXiv:2004.10568; Li et al. 2021, BRECQ, arXiv:2102.05426. Not
+/// divided by anything. dQ = 2 (X Q^T - X W^T)^T X = 2 (Q - W) X^T X.
 /// <para>
 /// Bound: for residuals X (Q - W)^T, for X Q^T - X W^T, and for the form with X^T X, sums in any order. All terms are
 /// products of x, x and |w| + |q|: with a = sum |x| (|w| + |q|) the size of a residual, a gradient is within
@@ -59,7 +59,8 @@ public static class ReconstructionReference
             gradQ[i] = Within(gradient[i], sizes[i], n + columns + 4, 2 * n * columns * underflow);
         }
 
-        return (Within(value, size, (2 * columns) + (n * rows) + 6, 2.0 * n * rows * columns * largest * underflow), gradQ);
+        int roundings = (2 * columns) + (n * rows) + 6;
+        return (Within(value, size, roundings, 2.0 * n * rows * columns * largest * underflow), gradQ);
     }
 
     private static double Largest(ReadOnlySpan<float> values)

@@ -137,7 +137,7 @@ public sealed class GroupReferenceTests
         {
             int place = Array.IndexOf(permutation, i / 8);
             int group = boundaries.Count(b => b <= place) - 1;
-            Assert.Equal(new AssignReference(books[(4 * group)..][..4]).Nearest(w[i], 1), index[i]);
+            Assert.Equal(new AssignReference(books.AsSpan(4 * group, 4)).Nearest(w[i], 1), index[i]);
         }
     }
 

@@ -70,7 +70,8 @@ public sealed class PackReferenceTests
             double most = Math.Pow(2, 8 * pack.UnitBytes);
             Assert.True(Math.Pow(k, pack.UnitDigits) <= most && Math.Pow(k, pack.UnitDigits + 1) > most);
             double bits = 8.0 * pack.UnitBytes / pack.UnitDigits;
-            Assert.True(bits <= 8 / Math.Floor(Math.Log(256.5, k)) && bits <= 32 / Math.Floor(Math.Log(4294967296.5, k)));
+            Assert.True(bits <= 8 / Math.Floor(Math.Log(256.5, k)));
+            Assert.True(bits <= 32 / Math.Floor(Math.Log(4294967296.5, k)));
             Assert.InRange(pack.FieldBits, Math.Log2(k), Math.Log2(k) + 1);
             Assert.Equal(bits < pack.FieldBits, PackReference.Densest(k) == CodePacking.Radix);
         }
@@ -171,7 +172,8 @@ public sealed class PackReferenceTests
         Assert.Throws<ArgumentOutOfRangeException>("k", () => new PackReference(1, CodePacking.Fields));
         Assert.Throws<ArgumentOutOfRangeException>("k", () => new PackReference(257, CodePacking.Fields));
         Assert.Throws<ArgumentOutOfRangeException>("packing", () => new PackReference(2, (CodePacking)2));
-        Assert.Throws<ArgumentOutOfRangeException>("order", () => new PackReference(2, 0, (CodeOrder)(-1)));
+        Assert.Throws<ArgumentOutOfRangeException>(
+            "order", () => new PackReference(2, CodePacking.Fields, (CodeOrder)(-1)));
         var pack = new PackReference(5, CodePacking.Fields);
         Assert.Throws<ArgumentOutOfRangeException>("codes", () => pack.Pack([5]));
         Assert.Throws<ArgumentOutOfRangeException>("codes", () => pack.Pack([-1]));

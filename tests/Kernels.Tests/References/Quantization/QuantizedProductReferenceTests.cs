@@ -144,11 +144,14 @@ public sealed class QuantizedProductReferenceTests
     {
         var shape = new CodebookShape(2, 3, 2);
         int[] index = new int[6];
-        Assert.Throws<ArgumentException>("x", () => QuantizedProductReference.Multiply(shape, new float[4], index, [0, 1], []));
-        Assert.Throws<ArgumentException>("index", () => QuantizedProductReference.Multiply(shape, [1, 2, 3], [0], [0, 1], []));
-        Assert.Throws<ArgumentException>("bias", () => QuantizedProductReference.Multiply(shape, [1, 2, 3], index, [0, 1], [], [1]));
-        Assert.Throws<ArgumentException>("c0", () => QuantizedProductReference.Multiply(shape, [1, 2, 3], index, [0, 1], [], [], [1]));
-        Assert.Throws<ArgumentNullException>("shape", () => QuantizedProductReference.Multiply(null!, [1], index, [0, 1], []));
+        Assert.Throws<ArgumentException>("x", () => Multiply(shape, new float[4], index, [], []));
+        Assert.Throws<ArgumentException>("index", () => Multiply(shape, [1, 2, 3], [0], [], []));
+        Assert.Throws<ArgumentException>("bias", () => Multiply(shape, [1, 2, 3], index, [1], []));
+        Assert.Throws<ArgumentException>("c0", () => Multiply(shape, [1, 2, 3], index, [], [1]));
+        Assert.Throws<ArgumentNullException>("shape", () => Multiply(null!, [1, 2, 3], index, [], []));
+
+        static Bounded[] Multiply(CodebookShape shape, float[] x, int[] index, float[] bias, float[] c0) =>
+            QuantizedProductReference.Multiply(shape, x, index, [0, 1], [], bias, c0);
     }
 
     private static float Add(string order, IEnumerable<float> terms) => order switch
