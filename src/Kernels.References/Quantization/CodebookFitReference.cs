@@ -1,0 +1,450 @@
+namespace Kernels.References.Quantization;
+
+/// <summary>Codebooks of the least weighted squared error: exactly by dynamic programming, by Lloyd's steps, and codes
+/// or scales alone by their closed forms.</summary>
+/// <remarks>
+/// <para>
+/// Source: Lloyd 1982; Wu 1991, Optimal quantization by matrix searching; Wang, Song 2011, Ckmeans.1d.dp; for the
+/// weights h (of the diagonal of a Hessian, or of Fisher's information) Kim et al. 2024, SqueezeLLM, arXiv:2306.07629.
+/// </para>
+/// <para>
+/// Sums are kept in numbers of twice binary64's precision, and for the dynamic program they are taken of distances to
+/// the mean. So the cost sum h w^2 - (sum h w)^2 / sum h of a part is off by some 2^-100 of sum h w^2 of the whole,
+/// and a mean is rounded once, for all that can be seen.
+/// </para>
+/// </remarks>
+public static class CodebookFitReference
+{
+    /// <summary>The best codebook of k numbers.</summary>
+    /// <param name="w">The numbers, finite.</param>
+    /// <param name="k">The number of codes.</param>
+    /// <param name="h">The weight of each number, finite and not negative; all 1 if empty.</param>
+    /// <returns>
+    /// The codes [k], ascending, the code of each number, and sum h (w - c)^2, the least there is. Equal numbers have
+    /// one code. If less than k different numbers have a weight, the last code is repeated. A number without weight
+    /// has the nearest code. O(k n log n).
+    /// </returns>
+    /// <exception cref="ArgumentOutOfRangeException">There are too few codes.</exception>
+    /// <exception cref="ArgumentException">A length does not fit, a number is not such, or none has a
+    /// weight.</exception>
+    public static (double[] Codebook, int[] Index, double Error) Exact(
+        ReadOnlySpan<float> w, int k, ReadOnlySpan<float> h = default)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(k, 1);
+        CheckWeights(w, h);
+        var points = new Points(w, h);
+        int used = Math.Min(k, points.Count);
+        int[] ends = points.Partition(used);
+        double[] codebook = new double[k];
+        double error = 0;
+        for (int code = 0; code < k; code++)
+        {
+            codebook[code] = code < used ? points.Mean(ends[code], ends[code + 1]) : codebook[used - 1];
+            error += code < used ? points.Cost(ends[code], ends[code + 1]) : 0;
+        }
+
+        var index = new int[w.Length];
+        for (int i = 0; i < index.Length; i++)
+        {
+            int point = points.Find(w[i]);
+            index[i] = point >= 0 ? CodeOf(point) : Nearest(codebook, w[i]);
+        }
+
+        return (codebook, index, error);
+
+        int CodeOf(int point)
+        {
+            int code = 0;
+            while (point >= ends[code + 1])
+            {
+                code++;
+            }
+
+            return code;
+        }
+    }
+
+    /// <summary>One step of Lloyd's: nearest codes, then their weighted means, by direct sums.</summary>
+    /// <param name="w">The numbers, finite.</param>
+    /// <param name="codebook">The codes before, ascending.</param>
+    /// <param name="h">The weight of each number, finite and not negative; all 1 if empty.</param>
+    /// <returns>
+    /// The codes after, each rounded to the nearest binary32 number, in ascending order, and the index of the codes
+    /// before. A code without weight keeps its value. The error never rises, not by a rounding either: the error of a
+    /// cell grows with the distance to its mean, and no binary32 number is nearer to that. (Of equal codes only the
+    /// first moves, and may pass the others; hence the order.)
+    /// </returns>
+    /// <exception cref="ArgumentException">A length does not fit, or a number is not such.</exception>
+    public static (float[] Codebook, int[] Index) Step(
+        ReadOnlySpan<float> w, ReadOnlySpan<float> codebook, ReadOnlySpan<float> h = default)
+    {
+        CheckWeights(w, h);
+        var nearest = new AssignReference(codebook);
+        var index = new int[w.Length];
+        var sums = new (DoubleDouble Weight, DoubleDouble Product)[codebook.Length];
+        for (int i = 0; i < w.Length; i++)
+        {
+            index[i] = nearest.Nearest(w[i], 1);
+            Add(ref sums[index[i]], w[i], h.IsEmpty ? 1 : h[i]);
+        }
+
+        return (Means(codebook, sums), index);
+    }
+
+    /// <summary>The same step by a sort and prefix sums.</summary>
+    /// <param name="w">The numbers, finite.</param>
+    /// <param name="codebook">The codes before, ascending.</param>
+    /// <param name="h">The weight of each number, finite and not negative; all 1 if empty.</param>
+    /// <returns>The codes after, as from <see cref="Step"/>.</returns>
+    /// <exception cref="ArgumentException">A length does not fit, or a number is not such.</exception>
+    public static float[] StepBySort(
+        ReadOnlySpan<float> w, ReadOnlySpan<float> codebook, ReadOnlySpan<float> h = default)
+    {
+        CheckWeights(w, h);
+        var nearest = new AssignReference(codebook);
+        float[] sorted = w.ToArray();
+        float[] weights = h.IsEmpty ? [.. Enumerable.Repeat(1f, w.Length)] : h.ToArray();
+        Array.Sort(sorted, weights);
+        var prefix = new (DoubleDouble Weight, DoubleDouble Product)[w.Length + 1];
+        for (int i = 0; i < sorted.Length; i++)
+        {
+            prefix[i + 1] = prefix[i];
+            Add(ref prefix[i + 1], sorted[i], weights[i]);
+        }
+
+        var sums = new (DoubleDouble Weight, DoubleDouble Product)[codebook.Length];
+        int start = 0;
+        for (int code = 0; code < sums.Length; code++)
+        {
+            // The first number whose code is higher.
+            int low = start;
+            int high = sorted.Length;
+            while (low < high)
+            {
+                int middle = (low + high) / 2;
+                (low, high) = nearest.Nearest(sorted[middle], 1) <= code ? (middle + 1, high) : (low, middle);
+            }
+
+            sums[code] = (prefix[low].Weight - prefix[start].Weight, prefix[low].Product - prefix[start].Product);
+            start = low;
+        }
+
+        return Means(codebook, sums);
+    }
+
+    /// <summary>The best codes for given indices and scales: C_k = sum h s w / sum h s^2.</summary>
+    /// <param name="shape">The shape of the matrix.</param>
+    /// <param name="w">The weights, [rows, columns].</param>
+    /// <param name="index">The indices, [rows, columns / length].</param>
+    /// <param name="codebook">The codes before, [codebooks, k, length].</param>
+    /// <param name="scale">The scales, or empty if the shape has none.</param>
+    /// <param name="h">How much each weight counts, not negative; all 1 if empty.</param>
+    /// <returns>
+    /// The codes after; one without weights, or of scales that are all 0, keeps its value exactly. The bound holds for
+    /// sums in any order, products in any, and a division or a product with a reciprocal. The order of codes may
+    /// change.
+    /// </returns>
+    /// <exception cref="ArgumentException">A length does not fit.</exception>
+    /// <exception cref="ArgumentNullException">The shape is null.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such code.</exception>
+    public static Bounded[] Codes(
+        CodebookShape shape, ReadOnlySpan<float> w, ReadOnlySpan<int> index, ReadOnlySpan<float> codebook,
+        ReadOnlySpan<float> scale, ReadOnlySpan<float> h = default)
+    {
+        CheckMatrix(shape, w, index, codebook, scale, h);
+        var quotients = new Quotients(shape.CodebookNumbers);
+        for (int i = 0; i < w.Length; i++)
+        {
+            quotients.Add(shape.Entry(i, index), w[i], shape.Scale(i, scale), h.IsEmpty ? 1 : h[i]);
+        }
+
+        return quotients.Divide(codebook);
+    }
+
+    /// <summary>The best scales for given indices and codes: s_g = sum h c w / sum h c^2.</summary>
+    /// <param name="shape">The shape of the matrix, with scales.</param>
+    /// <param name="w">The weights, [rows, columns].</param>
+    /// <param name="index">The indices, [rows, columns / length].</param>
+    /// <param name="codebook">The codes, [codebooks, k, length].</param>
+    /// <param name="scale">The scales before.</param>
+    /// <param name="h">How much each weight counts, not negative; all 1 if empty.</param>
+    /// <returns>The scales after; one without weights, or of codes that are all 0, keeps its value exactly. Bounds as
+    /// above.</returns>
+    /// <exception cref="ArgumentException">A length does not fit, or the shape has no scales.</exception>
+    /// <exception cref="ArgumentNullException">The shape is null.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such code.</exception>
+    public static Bounded[] Scales(
+        CodebookShape shape, ReadOnlySpan<float> w, ReadOnlySpan<int> index, ReadOnlySpan<float> codebook,
+        ReadOnlySpan<float> scale, ReadOnlySpan<float> h = default)
+    {
+        CheckMatrix(shape, w, index, codebook, scale, h);
+        if (shape.Scales is null)
+        {
+            throw new ArgumentException("The shape has no scales.", nameof(shape));
+        }
+
+        var quotients = new Quotients(shape.Scales.Count);
+        for (int i = 0; i < w.Length; i++)
+        {
+            quotients.Add(shape.Scales.Of(i), w[i], codebook[shape.Entry(i, index)], h.IsEmpty ? 1 : h[i]);
+        }
+
+        return quotients.Divide(scale);
+    }
+
+    /// <summary>The weighted squared error, sum h (w - s c)^2, in binary64.</summary>
+    /// <param name="shape">The shape of the matrix.</param>
+    /// <param name="w">The weights, [rows, columns].</param>
+    /// <param name="index">The indices, [rows, columns / length].</param>
+    /// <param name="codebook">The codes, [codebooks, k, length].</param>
+    /// <param name="scale">The scales, or empty if the shape has none.</param>
+    /// <param name="h">How much each weight counts, not negative; all 1 if empty.</param>
+    /// <returns>The sum, rounded once.</returns>
+    /// <exception cref="ArgumentException">A length does not fit.</exception>
+    /// <exception cref="ArgumentNullException">The shape is null.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such code.</exception>
+    public static double Error(
+        CodebookShape shape, ReadOnlySpan<float> w, ReadOnlySpan<int> index, ReadOnlySpan<float> codebook,
+        ReadOnlySpan<float> scale, ReadOnlySpan<float> h = default)
+    {
+        CheckMatrix(shape, w, index, codebook, scale, h);
+        DoubleDouble sum = 0;
+        for (int i = 0; i < w.Length; i++)
+        {
+            DoubleDouble difference = (DoubleDouble)w[i]
+                - ((double)shape.Scale(i, scale) * codebook[shape.Entry(i, index)]);
+            sum += difference * difference * (h.IsEmpty ? 1 : h[i]);
+        }
+
+        return sum.High;
+    }
+
+    private static void Add(ref (DoubleDouble Weight, DoubleDouble Product) sum, float w, float h) =>
+        sum = (sum.Weight + h, sum.Product + ((double)h * w));
+
+    private static float[] Means(
+        ReadOnlySpan<float> codebook, ReadOnlySpan<(DoubleDouble Weight, DoubleDouble Product)> sums)
+    {
+        float[] means = codebook.ToArray();
+        for (int code = 0; code < means.Length; code++)
+        {
+            if (sums[code].Weight.High > 0)
+            {
+                means[code] = (sums[code].Product / sums[code].Weight).ToSingle();
+            }
+        }
+
+        Array.Sort(means);
+        return means;
+    }
+
+    private static int Nearest(double[] codebook, double w)
+    {
+        int best = 0;
+        for (int code = 1; code < codebook.Length; code++)
+        {
+            best = Math.Abs(w - codebook[code]) < Math.Abs(w - codebook[best]) ? code : best;
+        }
+
+        return best;
+    }
+
+    private static void CheckWeights(ReadOnlySpan<float> w, ReadOnlySpan<float> h)
+    {
+        foreach (float number in w)
+        {
+            if (!float.IsFinite(number))
+            {
+                throw new ArgumentException($"Must be finite, got {number}.", nameof(w));
+            }
+        }
+
+        if (!h.IsEmpty)
+        {
+            Check.SameLength(w, h);
+        }
+
+        foreach (float weight in h)
+        {
+            if (!(weight >= 0 && float.IsFinite(weight)))
+            {
+                throw new ArgumentException($"Must be finite and not negative, got {weight}.", nameof(h));
+            }
+        }
+    }
+
+    private static void CheckMatrix(
+        CodebookShape shape, ReadOnlySpan<float> w, ReadOnlySpan<int> index, ReadOnlySpan<float> codebook,
+        ReadOnlySpan<float> scale, ReadOnlySpan<float> h)
+    {
+        ArgumentNullException.ThrowIfNull(shape);
+        Check.Length(w, shape.Weights);
+        shape.CheckAll(index, codebook, scale);
+        if (!h.IsEmpty)
+        {
+            Check.SameLength(w, h);
+        }
+    }
+
+    /// <summary>sum h f w / sum h f^2 for a number of places.</summary>
+    private sealed class Quotients(int count)
+    {
+        private readonly List<Bounded>[] _numerators = Lists(count);
+        private readonly List<Bounded>[] _denominators = Lists(count);
+
+        // A factor that many terms share may come after their sum, where a term that is 1 does not save its rounding.
+        private readonly int[] _roundings = new int[count];
+
+        internal void Add(int place, Bounded w, Bounded factor, Bounded h)
+        {
+            _numerators[place].Add(h * (factor * w));
+            _denominators[place].Add(h * (factor * factor));
+            _roundings[place] |= factor.Value != 1 || h.Value != 1 ? 2 : 0;
+        }
+
+        internal Bounded[] Divide(ReadOnlySpan<float> before)
+        {
+            var result = new Bounded[before.Length];
+            for (int i = 0; i < result.Length; i++)
+            {
+                int depth = Math.Max(_numerators[i].Count - 1, 0) + _roundings[i];
+                Bounded numerator = Bounded.Sum([.. _numerators[i]], depth);
+                Bounded denominator = Bounded.Sum([.. _denominators[i]], depth);
+                result[i] = denominator.Value == 0
+                    ? before[i]
+                    : Bounded.Either(numerator / denominator, numerator * (Bounded.FromDouble(1) / denominator));
+            }
+
+            return result;
+        }
+
+        private static List<Bounded>[] Lists(int count) =>
+            [.. Enumerable.Range(0, count).Select(_ => new List<Bounded>())];
+    }
+
+    /// <summary>The different numbers that have a weight, ascending, with prefix sums of their distances to the
+    /// mean.</summary>
+    private sealed class Points
+    {
+        private readonly List<float> _values = [];
+        private readonly DoubleDouble[] _weight;
+        private readonly DoubleDouble[] _first;
+        private readonly DoubleDouble[] _second;
+        private readonly double _centre;
+
+        internal Points(ReadOnlySpan<float> w, ReadOnlySpan<float> h)
+        {
+            float[] sorted = w.ToArray();
+            float[] weights = h.IsEmpty ? [.. Enumerable.Repeat(1f, w.Length)] : h.ToArray();
+            Array.Sort(sorted, weights);
+            var sums = new List<DoubleDouble>();
+            DoubleDouble total = 0;
+            DoubleDouble moment = 0;
+            for (int i = 0; i < sorted.Length; i++)
+            {
+                if (weights[i] == 0)
+                {
+                    continue;
+                }
+
+                if (_values.Count == 0 || _values[^1] != sorted[i])
+                {
+                    _values.Add(sorted[i]);
+                    sums.Add(0);
+                }
+
+                sums[^1] += weights[i];
+                total += weights[i];
+                moment += (double)weights[i] * sorted[i];
+            }
+
+            if (_values.Count == 0)
+            {
+                throw new ArgumentException("No number has a weight.", nameof(w));
+            }
+
+            _centre = (moment / total).High;
+            _weight = new DoubleDouble[Count + 1];
+            _first = new DoubleDouble[Count + 1];
+            _second = new DoubleDouble[Count + 1];
+            for (int i = 0; i < Count; i++)
+            {
+                DoubleDouble distance = (DoubleDouble)_values[i] - _centre;
+                DoubleDouble product = sums[i] * distance;
+                _weight[i + 1] = _weight[i] + sums[i];
+                _first[i + 1] = _first[i] + product;
+                _second[i + 1] = _second[i] + (product * distance);
+            }
+        }
+
+        internal int Count => _values.Count;
+
+        internal int Find(float value) => _values.BinarySearch(value) is >= 0 and int place ? place : -1;
+
+        internal double Mean(int start, int end) => end - start == 1
+            ? _values[start]
+            : (((_first[end] - _first[start]) / (_weight[end] - _weight[start])) + _centre).High;
+
+        internal double Cost(int start, int end)
+        {
+            if (end - start <= 1)
+            {
+                return 0;
+            }
+
+            DoubleDouble first = _first[end] - _first[start];
+            return Math.Max(
+                0, (_second[end] - _second[start] - (first * first / (_weight[end] - _weight[start]))).High);
+        }
+
+        /// <summary>The ends of the k parts of least cost: [k + 1], from 0.</summary>
+        internal int[] Partition(int k)
+        {
+            // least[j]: of the first j points in so many parts. The best start of the last part does not fall with j,
+            // so that its place for the middle j bounds those on both sides.
+            double[] least = [.. Enumerable.Range(0, Count + 1).Select(end => Cost(0, end))];
+            var starts = new int[k][];
+            for (int part = 1; part < k; part++)
+            {
+                double[] next = new double[Count + 1];
+                starts[part] = new int[Count + 1];
+                Divide(part, least, next, (part + 1, Count), (part, Count - 1));
+                least = next;
+            }
+
+            var ends = new int[k + 1];
+            ends[k] = Count;
+            for (int part = k - 1; part > 0; part--)
+            {
+                ends[part] = starts[part][ends[part + 1]];
+            }
+
+            return ends;
+
+            void Divide(int part, double[] from, double[] to, (int First, int Last) ends, (int First, int Last) range)
+            {
+                if (ends.First > ends.Last)
+                {
+                    return;
+                }
+
+                int end = (ends.First + ends.Last) / 2;
+                int best = -1;
+                double value = double.PositiveInfinity;
+                for (int start = range.First; start <= Math.Min(range.Last, end - 1); start++)
+                {
+                    double cost = from[start] + Cost(start, end);
+                    if (cost < value)
+                    {
+                        (value, best) = (cost, start);
+                    }
+                }
+
+                to[end] = value;
+                starts[part][end] = best;
+                Divide(part, from, to, (ends.First, end - 1), (range.First, best));
+                Divide(part, from, to, (end + 1, ends.Last), (best, range.Last));
+            }
+        }
+    }
+}
