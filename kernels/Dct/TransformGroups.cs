@@ -62,8 +62,8 @@ internal static class TransformGroups
                 Store(lines, t, s, result, line, first);
                 if (lines.IsScored != 0)
                 {
-                    Group.Barrier();
-                    Score(lines, t, s, unit * lines.SegmentLines + part, part == 0);
+                    result.First -= s.IsColumns != 0 ? lane : lane * s.Room;
+                    Score(lines, t, s, result, unit * lines.SegmentLines + part, part == 0);
                 }
 
                 Group.Barrier();
@@ -192,20 +192,25 @@ internal static class TransformGroups
         }
     }
 
-    /// <summary>Adds to the sums of a segment what the lines of the group have just written, in their order.</summary>
-    private static void Score(TransformLines lines, TransformTables t, TransformGroupShape s, int line, bool isFirst)
+    /// <summary>Adds the lines of the group to the sums of their segment, in order, from the memory of the group.</summary>
+    private static void Score(
+        TransformLines lines, TransformTables t, TransformGroupShape s, GroupMemory result, int line, bool isFirst)
     {
         long scores = (long)(line / lines.SegmentLines) * t.Length;
-        int end = IntrinsicMath.Min(line + s.Lanes, lines.Lines);
+        int count = IntrinsicMath.Min(s.Lanes, lines.Lines - line);
+        int step = s.IsColumns != 0 ? 1 : s.Room;
         for (int i = Group.IdxX; i < t.Length; i += Group.DimX)
         {
             float squares = isFirst ? 0f : lines.Squares[scores + i];
             float magnitudes = isFirst ? 0f : lines.Magnitudes[scores + i];
-            for (int l = line; l < end; l++)
+            int part = t.Parts[t.Length + i];
+            GroupMemory memory = result;
+            for (int lane = 0; lane < count; lane++)
             {
-                float y = lines.Y[At(s, lines.Lines, t.Length, l, i)];
+                float y = memory.ReadPart(part).Value;
                 squares += y * y;
                 magnitudes += IntrinsicMath.Abs(y);
+                memory.First += step;
             }
 
             lines.Squares[scores + i] = squares;

@@ -52,6 +52,6 @@ internal struct TransformLines
     /// <summary>How much of the result is added to it.</summary>
     public float Factor;
 
-    /// <summary>1 if the sums are wanted, without a sparse output.</summary>
+    /// <summary>1 if the sums are wanted, without a sparse output and not blended.</summary>
     public int IsScored;
 }

@@ -34,7 +34,7 @@ public sealed class TrafficProperties
     [Theory]
     [InlineData(ProjectionSide.Right)]
     [InlineData(ProjectionSide.Left)]
-    public void A_choice_of_columns_passes_three_times_over_the_matrix(ProjectionSide side)
+    public void A_choice_of_columns_passes_less_than_three_times_over_the_matrix(ProjectionSide side)
     {
         const int Lines = 512, N = 256, Rank = 16;
         Accelerator accelerator = TestDevices.Session.Accelerator;
@@ -47,15 +47,16 @@ public sealed class TrafficProperties
         using MemoryBuffer1D<int, Stride1D.Dense> index = accelerator.Allocate1D<int>(Rank);
         if (Traffic.TryCount(() => selector.Select(stream, g.View, index.View, projected.View), out Traffic[] launches))
         {
-            // The gradient is read, its transform written and, by the group that has just written it, read to be summed.
-            // Besides: two sums of each column of 16 lines, of which one is read; r of n columns from there to here; a few
-            // times the scores; and the tables.
+            // The gradient is read and its transform written, whose sums a group makes in its memory. Besides: two sums of
+            // each column of 16 lines, of which one is read; r of n columns from there to here; a few times the scores; and
+            // the tables.
             long matrix = 4L * Lines * N;
             long sums = matrix / 16;
             long chosen = 4L * Lines * Rank;
             using var transform = new TransformEngine(accelerator, Basis.Dct2, N);
-            long most = (3 * matrix) + (3 * sums) + (2 * chosen) + (4L * 8 * N) + transform.Bytes;
+            long most = (2 * matrix) + (3 * sums) + (2 * chosen) + (4L * 8 * N) + transform.Bytes;
             long moved = launches.Sum(l => l.Read + l.Written);
+            Assert.True(most < 3 * matrix);
             Assert.True(moved <= most, $"{moved} of {most}:\n{string.Join('\n', launches.Select(l => $"{l}"))}");
         }
     }
