@@ -58,7 +58,7 @@ public sealed class CodebookShape
     public QuantizationScope? Scales { get; }
 
     /// <summary>The number of weights.</summary>
-    public int Weights => Rows * Columns;
+    public int Weights => checked(Rows * Columns);
 
     /// <summary>The number of indices.</summary>
     public int Indices => Weights / Length;

@@ -35,6 +35,8 @@ internal unsafe struct HostTransform : IHostWork
     public float* X;
     public float* Addend;
     public float* Y;
+    public float* Squares;
+    public float* Magnitudes;
     public bool IsColumns;
 
     private static int Width => Vector<float>.Count;
@@ -84,7 +86,19 @@ internal unsafe struct HostTransform : IHostWork
         }
 
         int inputs = Lines.IsInputSparse != 0 ? Lines.Rank : Tables.Length;
-        for (int i = 0; i < inputs; i++)
+        Gather(X + At(inputs, line, 0), parts, inputs, count, isSum: false);
+        if (Lines.HasAddend != 0)
+        {
+            Gather(Addend + At(inputs, line, 0), parts, inputs, count, isSum: true);
+        }
+    }
+
+    /// <summary>Brings numbers of lines to their parts, or adds them there.</summary>
+    private readonly void Gather(float* x, float* parts, int inputs, int count, bool isSum)
+    {
+        long step = IsColumns ? 1 : inputs;
+        long next = IsColumns ? Lines.Lines : 1;
+        for (int i = 0; i < inputs; i++, x += next)
         {
             int number = Lines.IsInputSparse != 0 ? Lines.Index[i] : i;
             if ((uint)number >= (uint)Tables.Length)
@@ -93,36 +107,65 @@ internal unsafe struct HostTransform : IHostWork
             }
 
             float* part = parts + ((long)Tables.Parts[number] * Width);
-            float* x = X + At(inputs, line, i);
-            float* addend = Addend + At(inputs, line, i);
-            long step = IsColumns ? 1 : inputs;
-            for (int lane = 0; lane < count; lane++)
+            if (isSum)
             {
-                part[lane] = Lines.HasAddend != 0 ? x[lane * step] + addend[lane * step] : x[lane * step];
+                for (int lane = 0; lane < count; lane++)
+                {
+                    part[lane] += x[lane * step];
+                }
+            }
+            else if (IsColumns && count == Width)
+            {
+                Vector.Load(x).Store(part);
+            }
+            else
+            {
+                for (int lane = 0; lane < count; lane++)
+                {
+                    part[lane] = x[lane * step];
+                }
             }
         }
     }
 
     private readonly void Store(float* parts, int line, int count)
     {
+        float* none = stackalloc float[Width];
         int outputs = Lines.IsOutputSparse != 0 ? Lines.Rank : Tables.Length;
-        for (int i = 0; i < outputs; i++)
+        float* y = Y + At(outputs, line, 0);
+        long step = IsColumns ? 1 : outputs;
+        long next = IsColumns ? Lines.Lines : 1;
+        for (int i = 0; i < outputs; i++, y += next)
         {
             int number = Lines.IsOutputSparse != 0 ? Lines.Index[i] : i;
-            bool isNone = (uint)number >= (uint)Tables.Length;
-            float* part = parts + (isNone ? 0 : (long)Tables.Parts[Tables.Length + number] * Width);
-            float* y = Y + At(outputs, line, i);
-            long step = IsColumns ? 1 : outputs;
-            for (int lane = 0; lane < count; lane++)
+            float* part = (uint)number < (uint)Tables.Length
+                ? parts + ((long)Tables.Parts[Tables.Length + number] * Width)
+                : none;
+            if (IsColumns && count == Width)
             {
-                float value = isNone ? 0 : part[lane];
+                Vector<float> value = Vector.Load(part);
                 if (Lines.IsBlended != 0)
                 {
                     value *= Lines.Factor;
-                    value = Lines.Keep != 0 ? (y[lane * step] * Lines.Keep) + value : value;
+                    value = Lines.Keep != 0 ? (Vector.Load(y) * Lines.Keep) + value : value;
                 }
 
-                y[lane * step] = value;
+                value.Store(y);
+            }
+            else if (Lines.IsBlended == 0)
+            {
+                for (int lane = 0; lane < count; lane++)
+                {
+                    y[lane * step] = part[lane];
+                }
+            }
+            else
+            {
+                for (int lane = 0; lane < count; lane++)
+                {
+                    float value = part[lane] * Lines.Factor;
+                    y[lane * step] = Lines.Keep != 0 ? (y[lane * step] * Lines.Keep) + value : value;
+                }
             }
         }
     }
@@ -130,19 +173,45 @@ internal unsafe struct HostTransform : IHostWork
     /// <summary>Adds the lines just written to the sums of their segment, in order.</summary>
     private readonly void Score(long scores, int line, int count, bool isFirst)
     {
-        for (int i = 0; i < Tables.Length; i++)
+        float* squares = Squares + scores;
+        float* magnitudes = Magnitudes + scores;
+        if (isFirst)
         {
-            float squares = isFirst ? 0 : Lines.Squares[scores + i];
-            float magnitudes = isFirst ? 0 : Lines.Magnitudes[scores + i];
-            for (int lane = 0; lane < count; lane++)
+            new Span<float>(squares, Tables.Length).Clear();
+            new Span<float>(magnitudes, Tables.Length).Clear();
+        }
+
+        if (IsColumns)
+        {
+            float* columns = Y + line;
+            for (int i = 0; i < Tables.Length; i++, columns += Lines.Lines)
             {
-                float y = Y[At(Tables.Length, line + lane, i)];
-                squares += y * y;
-                magnitudes += MathF.Abs(y);
+                for (int lane = 0; lane < count; lane++)
+                {
+                    squares[i] += columns[lane] * columns[lane];
+                    magnitudes[i] += MathF.Abs(columns[lane]);
+                }
             }
 
-            Lines.Squares[scores + i] = squares;
-            Lines.Magnitudes[scores + i] = magnitudes;
+            return;
+        }
+
+        for (int lane = 0; lane < count; lane++)
+        {
+            float* y = Y + At(Tables.Length, line + lane, 0);
+            int i = 0;
+            for (; i <= Tables.Length - Width; i += Width)
+            {
+                Vector<float> values = Vector.Load(y + i);
+                (Vector.Load(squares + i) + (values * values)).Store(squares + i);
+                (Vector.Load(magnitudes + i) + Vector.Abs(values)).Store(magnitudes + i);
+            }
+
+            for (; i < Tables.Length; i++)
+            {
+                squares[i] += y[i] * y[i];
+                magnitudes[i] += MathF.Abs(y[i]);
+            }
         }
     }
 

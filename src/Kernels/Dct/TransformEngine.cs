@@ -212,6 +212,8 @@ internal sealed class TransformEngine : IDisposable
             X = HostMemory.Floats(call.X),
             Addend = HostMemory.Floats(call.Addend),
             Y = HostMemory.Floats(call.Y),
+            Squares = HostMemory.Floats(lines.Squares),
+            Magnitudes = HostMemory.Floats(lines.Magnitudes),
             IsColumns = call.IsColumns,
         },
         _facts.Cores);
