@@ -52,17 +52,14 @@ internal static class FourierStages
         where TMemory : struct, IFourierMemory<T>
         where TTurn : struct, ITurn
     {
-        int k = first % span;
-        int next = step % span;
         for (int j = first; j < butterflies; j += step)
         {
+            int k = j % span;
             int place = (j - k) * 2 + k;
             ComplexLane<T> x0 = memory.Read(place);
             ComplexLane<T> x1 = TTurn.Read<T, TMemory>(memory, factors, at + 2 * k, place + span);
             memory.Write(place, x0 + x1);
             memory.Write(place + span, x0 - x1);
-            k += next;
-            k -= k >= span ? span : 0;
         }
     }
 
@@ -72,10 +69,9 @@ internal static class FourierStages
         where TMemory : struct, IFourierMemory<T>
         where TTurn : struct, ITurn
     {
-        int k = first % span;
-        int next = step % span;
         for (int j = first; j < butterflies; j += step)
         {
+            int k = j % span;
             int place = (j - k) * 3 + k;
             ComplexLane<T> x0 = memory.Read(place);
             ComplexLane<T> x1 = TTurn.Read<T, TMemory>(memory, factors, at + 2 * k, place + span);
@@ -86,8 +82,6 @@ internal static class FourierStages
             memory.Write(place, x0 + sum);
             memory.Write(place + span, middle.MinusITimes(difference));
             memory.Write(place + 2 * span, middle.PlusITimes(difference));
-            k += next;
-            k -= k >= span ? span : 0;
         }
     }
 
@@ -97,10 +91,9 @@ internal static class FourierStages
         where TMemory : struct, IFourierMemory<T>
         where TTurn : struct, ITurn
     {
-        int k = first % span;
-        int next = step % span;
         for (int j = first; j < butterflies; j += step)
         {
+            int k = j % span;
             int place = (j - k) * 4 + k;
             ComplexLane<T> x0 = memory.Read(place);
             ComplexLane<T> x1 = TTurn.Read<T, TMemory>(memory, factors, at + 2 * k, place + span);
@@ -114,8 +107,6 @@ internal static class FourierStages
             memory.Write(place + span, difference02.MinusITimes(difference13));
             memory.Write(place + 2 * span, sum02 - sum13);
             memory.Write(place + 3 * span, difference02.PlusITimes(difference13));
-            k += next;
-            k -= k >= span ? span : 0;
         }
     }
 
@@ -125,10 +116,9 @@ internal static class FourierStages
         where TMemory : struct, IFourierMemory<T>
         where TTurn : struct, ITurn
     {
-        int k = first % span;
-        int next = step % span;
         for (int j = first; j < butterflies; j += step)
         {
+            int k = j % span;
             int place = (j - k) * 5 + k;
             ComplexLane<T> x0 = memory.Read(place);
             ComplexLane<T> x1 = TTurn.Read<T, TMemory>(memory, factors, at + 2 * k, place + span);
@@ -148,8 +138,6 @@ internal static class FourierStages
             memory.Write(place + 2 * span, even2.MinusITimes(odd2));
             memory.Write(place + 3 * span, even2.PlusITimes(odd2));
             memory.Write(place + 4 * span, even1.PlusITimes(odd1));
-            k += next;
-            k -= k >= span ? span : 0;
         }
     }
 
@@ -159,10 +147,9 @@ internal static class FourierStages
         where TMemory : struct, IFourierMemory<T>
         where TTurn : struct, ITurn
     {
-        int k = first % span;
-        int next = step % span;
         for (int j = first; j < butterflies; j += step)
         {
+            int k = j % span;
             int place = (j - k) * 8 + k;
             ComplexLane<T> x0 = memory.Read(place);
             ComplexLane<T> x4 = TTurn.Read<T, TMemory>(memory, factors, at + 2 * (3 * span + k), place + 4 * span);
@@ -198,8 +185,6 @@ internal static class FourierStages
             memory.Write(place + 6 * span, even2.PlusITimes(odd2));
             memory.Write(place + 3 * span, even3 + odd3);
             memory.Write(place + 7 * span, even3 - odd3);
-            k += next;
-            k -= k >= span ? span : 0;
         }
     }
 

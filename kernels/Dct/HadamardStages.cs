@@ -9,17 +9,14 @@ internal static class HadamardStages
         where T : struct, ILinearLane<T>
         where TMemory : struct, IFourierMemory<T>
     {
-        int k = first % span;
-        int next = step % span;
         for (int j = first; j < butterflies; j += step)
         {
+            int k = j % span;
             int place = (j - k) * 2 + k;
             ComplexLane<T> x0 = memory.Read(place);
             ComplexLane<T> x1 = memory.Read(place + span);
             memory.Write(place, x0 + x1);
             memory.Write(place + span, x0 - x1);
-            k += next;
-            k -= k >= span ? span : 0;
         }
     }
 
@@ -27,10 +24,9 @@ internal static class HadamardStages
         where T : struct, ILinearLane<T>
         where TMemory : struct, IFourierMemory<T>
     {
-        int k = first % span;
-        int next = step % span;
         for (int j = first; j < butterflies; j += step)
         {
+            int k = j % span;
             int place = (j - k) * 4 + k;
             ComplexLane<T> x0 = memory.Read(place);
             ComplexLane<T> x1 = memory.Read(place + span);
@@ -44,8 +40,6 @@ internal static class HadamardStages
             memory.Write(place + span, difference01 + difference23);
             memory.Write(place + 2 * span, sum01 - sum23);
             memory.Write(place + 3 * span, difference01 - difference23);
-            k += next;
-            k -= k >= span ? span : 0;
         }
     }
 }

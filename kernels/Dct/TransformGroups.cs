@@ -22,7 +22,8 @@ internal struct TransformGroupShape
 /// <summary>Transforms on GPUs: a group has some lines in its memory, and the items of a line share its butterflies.</summary>
 /// <remarks>
 /// Source, Shapes, Storage, Error: as <see cref="TransformSixteens"/>.
-/// Traffic: x is read once and y written once, in runs of a warp; tables come from the caches.
+/// Traffic: x is read once and y written once, in runs of a warp; sums are made in the memory of the group; tables come
+/// from the caches.
 /// Needs: Lanes * Items items a group; memory of a group of Lanes * Room floats, shared or, for long lines, global; 2 Points
 /// floats a line, twice that if there is a stage of another prime. A barrier for each pass.
 /// Order: the arithmetic of a line is the same in every launch; sums of a segment go by its lines.

@@ -80,94 +80,76 @@ internal unsafe struct HostTransform : IHostWork
 
     private readonly void Load(float* parts, int line, int count)
     {
-        if (Lines.IsInputSparse != 0 || Tables.HasGaps != 0 || count < Width)
+        if (Lines.IsInputSparse != 0 || Tables.HasGaps != 0)
         {
             new Span<float>(parts, 2 * Tables.Points * Width).Clear();
         }
 
+        float* lanes = stackalloc float[Width];
         int inputs = Lines.IsInputSparse != 0 ? Lines.Rank : Tables.Length;
-        Gather(X + At(inputs, line, 0), parts, inputs, count, isSum: false);
-        if (Lines.HasAddend != 0)
-        {
-            Gather(Addend + At(inputs, line, 0), parts, inputs, count, isSum: true);
-        }
-    }
-
-    /// <summary>Brings numbers of lines to their parts, or adds them there.</summary>
-    private readonly void Gather(float* x, float* parts, int inputs, int count, bool isSum)
-    {
-        long step = IsColumns ? 1 : inputs;
-        long next = IsColumns ? Lines.Lines : 1;
-        for (int i = 0; i < inputs; i++, x += next)
+        for (int i = 0; i < inputs; i++)
         {
             int number = Lines.IsInputSparse != 0 ? Lines.Index[i] : i;
-            if ((uint)number >= (uint)Tables.Length)
+            if ((uint)number < (uint)Tables.Length)
             {
-                continue;
-            }
+                long at = At(inputs, line, i);
+                Vector<float> value = Read(X + at, lanes, inputs, count);
+                if (Lines.HasAddend != 0)
+                {
+                    value += Read(Addend + at, lanes, inputs, count);
+                }
 
-            float* part = parts + ((long)Tables.Parts[number] * Width);
-            if (isSum)
-            {
-                for (int lane = 0; lane < count; lane++)
-                {
-                    part[lane] += x[lane * step];
-                }
-            }
-            else if (IsColumns && count == Width)
-            {
-                Vector.Load(x).Store(part);
-            }
-            else
-            {
-                for (int lane = 0; lane < count; lane++)
-                {
-                    part[lane] = x[lane * step];
-                }
+                value.Store(parts + ((long)Tables.Parts[number] * Width));
             }
         }
     }
 
     private readonly void Store(float* parts, int line, int count)
     {
-        float* none = stackalloc float[Width];
+        float* lanes = stackalloc float[Width];
         int outputs = Lines.IsOutputSparse != 0 ? Lines.Rank : Tables.Length;
-        float* y = Y + At(outputs, line, 0);
-        long step = IsColumns ? 1 : outputs;
-        long next = IsColumns ? Lines.Lines : 1;
-        for (int i = 0; i < outputs; i++, y += next)
+        for (int i = 0; i < outputs; i++)
         {
             int number = Lines.IsOutputSparse != 0 ? Lines.Index[i] : i;
-            float* part = (uint)number < (uint)Tables.Length
-                ? parts + ((long)Tables.Parts[Tables.Length + number] * Width)
-                : none;
+            Vector<float> value = (uint)number < (uint)Tables.Length
+                ? Vector.Load(parts + ((long)Tables.Parts[Tables.Length + number] * Width))
+                : default;
+            float* y = Y + At(outputs, line, i);
+            if (Lines.IsBlended != 0)
+            {
+                value *= Lines.Factor;
+                value = Lines.Keep != 0 ? (Read(y, lanes, outputs, count) * Lines.Keep) + value : value;
+            }
+
             if (IsColumns && count == Width)
             {
-                Vector<float> value = Vector.Load(part);
-                if (Lines.IsBlended != 0)
-                {
-                    value *= Lines.Factor;
-                    value = Lines.Keep != 0 ? (Vector.Load(y) * Lines.Keep) + value : value;
-                }
-
                 value.Store(y);
+                continue;
             }
-            else if (Lines.IsBlended == 0)
+
+            value.Store(lanes);
+            for (int lane = 0; lane < count; lane++)
             {
-                for (int lane = 0; lane < count; lane++)
-                {
-                    y[lane * step] = part[lane];
-                }
-            }
-            else
-            {
-                for (int lane = 0; lane < count; lane++)
-                {
-                    float value = part[lane] * Lines.Factor;
-                    y[lane * step] = Lines.Keep != 0 ? (y[lane * step] * Lines.Keep) + value : value;
-                }
+                y[lane * (IsColumns ? 1L : outputs)] = lanes[lane];
             }
         }
+    }
+
+    /// <summary>A number of each line; what lies beyond the last line is nobody's.</summary>
+    private readonly Vector<float> Read(float* x, float* lanes, int numbers, int count)
+    {
+        if (IsColumns && count == Width)
+        {
+            return Vector.Load(x);
+        }
+
+        long step = IsColumns ? 1 : numbers;
+        for (int lane = 0; lane < count; lane++)
+        {
+            lanes[lane] = x[lane * step];
+        }
+
+        return Vector.Load(lanes);
     }
 
     /// <summary>Adds the lines just written to the sums of their segment, in order.</summary>

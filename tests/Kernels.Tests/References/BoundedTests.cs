@@ -1,4 +1,5 @@
 using Kernels.References;
+using Kernels.Tests.Support;
 using Kernels.References.Optimizers;
 
 namespace Kernels.Tests.References;
@@ -32,9 +33,9 @@ public class BoundedTests
             float[] terms = [.. Enumerable.Range(0, random.Next(300)).Select(_ => LogUniform(random, -20, 20))];
             Bounded[] exact = Array.ConvertAll(terms, x => Bounded.FromDouble(x));
 
-            Assert.True(Bounded.Sum(exact).Admits(Loop(terms)));
+            Assert.True(Bounded.Sum(exact).Admits(FloatSum.Sum(terms)));
             int height = (int)Math.Ceiling(Math.Log2(Math.Max(terms.Length, 1)));
-            Assert.True(Bounded.Sum(exact, height).Admits(Tree(terms)));
+            Assert.True(Bounded.Sum(exact, height).Admits(FloatSum.Tree(terms)));
         }
     }
 
@@ -291,22 +292,4 @@ public class BoundedTests
         double magnitude = Math.Pow(2, least + ((most - least) * random.NextDouble()));
         return (float)(random.Next(2) == 0 ? magnitude : -magnitude);
     }
-
-    private static float Loop(float[] terms)
-    {
-        float sum = 0;
-        foreach (float term in terms)
-        {
-            sum += term;
-        }
-
-        return sum;
-    }
-
-    private static float Tree(ReadOnlySpan<float> terms) => terms.Length switch
-    {
-        0 => 0,
-        1 => terms[0],
-        _ => Tree(terms[..(terms.Length / 2)]) + Tree(terms[(terms.Length / 2)..]),
-    };
 }

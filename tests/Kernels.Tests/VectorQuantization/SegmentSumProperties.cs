@@ -175,23 +175,12 @@ public sealed class SegmentSumProperties
             for (int i = 0; rows.Length > 0 && i < d; i++)
             {
                 int column = i;
-                sums[(segment * d) + i] = Add(rows.Chunk(4096).Select(
-                    run => Add(run.Chunk(64).Select(piece => Add(piece.Select(n => x[(n * d) + column]))))));
+                sums[(segment * d) + i] = FloatSum.Sum(rows.Chunk(4096).Select(
+                    run => FloatSum.Sum(run.Chunk(64).Select(piece => FloatSum.Sum(piece.Select(n => x[(n * d) + column]))))));
             }
         }
 
         return sums;
-    }
-
-    private static float Add(IEnumerable<float> values)
-    {
-        float sum = 0;
-        foreach (float value in values)
-        {
-            sum += value;
-        }
-
-        return sum;
     }
 
     private static (float[] Sums, int[] Counts) Sum(

@@ -1,5 +1,6 @@
 using FsCheck.Xunit;
 using Kernels.References.Quantization;
+using Kernels.Tests.Support;
 
 namespace Kernels.Tests.References.Quantization;
 
@@ -178,7 +179,7 @@ public sealed class AssignReferenceTests
                 i => scale * ((codebook[i] + codebook[length + i]) / 2))];
             var assign = new AssignReference(codebook, length);
             float[] distances = [.. codebook.Chunk(length).Select(c =>
-                Numbers.Tree([.. c.Zip(w, (a, b) => (b - (scale * a)) * (b - (scale * a)))]))];
+                FloatSum.Tree([.. c.Zip(w, (a, b) => (b - (scale * a)) * (b - (scale * a)))]))];
             Assert.True(assign.Admits(w, scale, Array.IndexOf(distances, distances.Min())));
             Assert.False(assign.Admits(w, scale, Array.IndexOf(distances, distances.Max())));
         }

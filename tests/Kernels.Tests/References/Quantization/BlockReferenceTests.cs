@@ -1,6 +1,7 @@
 using FsCheck.Xunit;
 using Kernels.References;
 using Kernels.References.Quantization;
+using Kernels.Tests.Support;
 using static Kernels.Tests.References.Quantization.Numbers;
 
 namespace Kernels.Tests.References.Quantization;
@@ -182,7 +183,7 @@ public sealed class BlockReferenceTests
         }
 
         // As a binary32 kernel does it, offset in another order.
-        float mean = Tree(scales) * (1f / 700);
+        float mean = FloatSum.Tree(scales) * (1f / 700);
         float[] rest = Array.ConvertAll(scales, v => v - mean);
         float[] most = [.. rest.Chunk(256).Select(block => block.Max(Math.Abs))];
         float[] map = [.. Kernels.References.Optimizers.EightBitAdamReference.Numbers(true).Select(v => (float)v)];

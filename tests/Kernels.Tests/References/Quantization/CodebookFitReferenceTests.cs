@@ -1,6 +1,7 @@
 using FsCheck.Xunit;
 using Kernels.References;
 using Kernels.References.Quantization;
+using Kernels.Tests.Support;
 using static Kernels.Tests.References.Quantization.Numbers;
 
 namespace Kernels.Tests.References.Quantization;
@@ -186,7 +187,7 @@ public sealed class CodebookFitReferenceTests
         double worst = 0;
         foreach (bool isTree in new[] { false, true })
         {
-            Func<IEnumerable<float>, float> sum = isTree ? terms => Tree([.. terms]) : Sum;
+            Func<IEnumerable<float>, float> sum = isTree ? terms => FloatSum.Tree([.. terms]) : FloatSum.Sum;
             worst = Math.Max(worst, AssertAdmits(codes, [.. Enumerable.Range(0, 4).Select(k =>
                 sum(Of(k).Select(i => h[i] * s[i] * w[i])) / sum(Of(k).Select(i => h[i] * (s[i] * s[i]))))]));
             worst = Math.Max(worst, AssertAdmits(codes, [.. Enumerable.Range(0, 4).Select(k => Factored(k, sum))]));

@@ -1,6 +1,7 @@
 using FsCheck.Xunit;
 using Kernels.References;
 using Kernels.References.Quantization;
+using Kernels.Tests.Support;
 using static Kernels.Tests.References.Quantization.Numbers;
 
 namespace Kernels.Tests.References.Quantization;
@@ -186,23 +187,23 @@ public sealed class MappingReferenceTests
         {
             float[] e = [.. logits.Select(l =>
                 MathF.Exp(isInverse ? (l - largest) * inverse : (l - largest) / t))];
-            float sum = isInverse ? Sum(e) : Tree(e);
+            float sum = isInverse ? FloatSum.Sum(e) : FloatSum.Tree(e);
             float[] p = [.. e.Select(v => isInverse ? v * (1 / sum) : v / sum)];
             AssertAdmits(new MappingReference(MappingDecay.Distance, true, t).Probabilities(logits, k), p);
-            float soft = Sum(p.Select((q, i) => q * codebook[i]));
+            float soft = FloatSum.Sum(p.Select((q, i) => q * codebook[i]));
             Check(MappingDecay.Distance, true, i => p[i] * g * (codebook[i] - soft) / t);
             Check(MappingDecay.Distance, false, i => p[i] * (g * (codebook[i] - codebook[hard])) * inverse);
             foreach (MappingDecay decay in s_proximal)
             {
                 float[] v = [.. Enumerable.Range(0, k).Select(i => Direction(decay, i))];
                 Check(decay, false, i => g * p[i] * v[i] * inverse);
-                float mean = Tree([.. p.Select((q, i) => q * v[i])]);
+                float mean = FloatSum.Tree([.. p.Select((q, i) => q * v[i])]);
                 Check(decay, true, i => g * inverse * p[i] * (v[i] - mean));
             }
 
             var mapping = new MappingReference(MappingDecay.Distance, true, t);
             (Bounded[] value, Bounded[] gradient) = mapping.Harden(logits, k, 0.1);
-            float squares = Sum(p.Select(q => q * q));
+            float squares = FloatSum.Sum(p.Select(q => q * q));
             AssertAdmits(value, [0.1f * (1 - squares)]);
             AssertAdmits(gradient, [.. p.Select(q => -0.2f * q * (q - squares) * inverse)]);
         }
@@ -311,7 +312,7 @@ public sealed class MappingReferenceTests
         Bounded[] scales = CodebookGradientReference.Scales(shape, index, g, codebook);
         foreach (bool isTree in new[] { false, true })
         {
-            Func<IEnumerable<float>, float> sum = isTree ? terms => Tree([.. terms]) : Sum;
+            Func<IEnumerable<float>, float> sum = isTree ? terms => FloatSum.Tree([.. terms]) : FloatSum.Sum;
             AssertAdmits(codes, [.. Enumerable.Range(0, 5).Select(k =>
                 sum(Of(k, 0, 1200).Select(i => scale[i < 440 ? 0 : 1] * g[i])))]);
             AssertAdmits(codes, [.. Enumerable.Range(0, 5).Select(k => (scale[0] * sum(Of(k, 0, 440).Select(i => g[i])))
@@ -375,22 +376,22 @@ public sealed class MappingReferenceTests
         float[] together = Product(x, differences);
         foreach (float[] residual in new[] { apart, together })
         {
-            AssertAdmits([value], [Sum(residual.Select(r => r * r))]);
-            AssertAdmits([value], [Tree([.. residual.Select(r => r * r)])]);
+            AssertAdmits([value], [FloatSum.Sum(residual.Select(r => r * r))]);
+            AssertAdmits([value], [FloatSum.Tree([.. residual.Select(r => r * r)])]);
             AssertAdmits(gradient, [.. Enumerable.Range(0, Rows * Columns).Select(i =>
-                2 * Sum(Enumerable.Range(0, N).Select(
+                2 * FloatSum.Sum(Enumerable.Range(0, N).Select(
                     m => residual[(m * Rows) + (i / Columns)] * x[(m * Columns) + (i % Columns)])))]);
         }
 
-        float[] gram = [.. Enumerable.Range(0, Columns * Columns).Select(i => Sum(Enumerable.Range(0, N).Select(
+        float[] gram = [.. Enumerable.Range(0, Columns * Columns).Select(i => FloatSum.Sum(Enumerable.Range(0, N).Select(
             m => x[(m * Columns) + (i / Columns)] * x[(m * Columns) + (i % Columns)])))];
         float[] half = Product(differences, gram); // X^T X is symmetric
         AssertAdmits(gradient, [.. half.Select(v => 2 * v)]);
-        AssertAdmits([value], [Sum(half.Zip(differences, (a, b) => a * b))]);
+        AssertAdmits([value], [FloatSum.Sum(half.Zip(differences, (a, b) => a * b))]);
         Assert.InRange(value.Bound, 0, 0.05 * value.Value);
 
         static float[] Product(float[] a, float[] b) => [.. a.Chunk(Columns).SelectMany(row =>
-            b.Chunk(Columns).Select(other => Sum(row.Zip(other, (u, v) => u * v))))];
+            b.Chunk(Columns).Select(other => FloatSum.Sum(row.Zip(other, (u, v) => u * v))))];
     }
 
     /// <summary>All of it together: from rounding to the nearest, steps on logits and codes lower what a layer

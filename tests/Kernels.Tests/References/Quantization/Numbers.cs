@@ -48,23 +48,4 @@ internal static class Numbers
 
         return worst;
     }
-
-    internal static float Sum(IEnumerable<float> terms)
-    {
-        float sum = 0;
-        foreach (float term in terms)
-        {
-            sum += term;
-        }
-
-        return sum;
-    }
-
-    /// <summary>A sum by halves.</summary>
-    internal static float Tree(ReadOnlySpan<float> terms) => terms.Length switch
-    {
-        0 => 0,
-        1 => terms[0],
-        _ => Tree(terms[..(terms.Length / 2)]) + Tree(terms[(terms.Length / 2)..]),
-    };
 }

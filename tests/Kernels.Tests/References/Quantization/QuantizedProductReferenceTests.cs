@@ -2,6 +2,7 @@ using FsCheck.Xunit;
 using Kernels.References;
 using Kernels.References.Linear;
 using Kernels.References.Quantization;
+using Kernels.Tests.Support;
 using static Kernels.Tests.References.Quantization.Numbers;
 
 namespace Kernels.Tests.References.Quantization;
@@ -156,9 +157,9 @@ public sealed class QuantizedProductReferenceTests
 
     private static float Add(string order, IEnumerable<float> terms) => order switch
     {
-        "loop" => Sum(terms),
-        "tree" => Tree([.. terms]),
-        _ => Sum(terms.Reverse()),
+        "loop" => FloatSum.Sum(terms),
+        "tree" => FloatSum.Tree([.. terms]),
+        _ => FloatSum.Sum(terms.Reverse()),
     };
 
     /// <summary>x Q^T in binary32: weights looked up, or the activations of each code summed first.</summary>
