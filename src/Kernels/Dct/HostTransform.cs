@@ -80,7 +80,7 @@ internal unsafe struct HostTransform : IHostWork
 
     private readonly void Load(float* parts, int line, int count)
     {
-        if (Lines.IsInputSparse != 0 || Tables.HasGaps != 0)
+        if (Lines.IsInputSparse != 0 || Tables.HasGaps != 0 || count < Width)
         {
             new Span<float>(parts, 2 * Tables.Points * Width).Clear();
         }
@@ -93,13 +93,13 @@ internal unsafe struct HostTransform : IHostWork
             if ((uint)number < (uint)Tables.Length)
             {
                 long at = At(inputs, line, i);
-                Vector<float> value = Read(X + at, lanes, inputs, count);
+                float* part = parts + ((long)Tables.Parts[number] * Width);
+                Copy(X + at, part, inputs, count);
                 if (Lines.HasAddend != 0)
                 {
-                    value += Read(Addend + at, lanes, inputs, count);
+                    Copy(Addend + at, lanes, inputs, count);
+                    (Vector.Load(part) + Vector.Load(lanes)).Store(part);
                 }
-
-                value.Store(parts + ((long)Tables.Parts[number] * Width));
             }
         }
     }
@@ -117,8 +117,9 @@ internal unsafe struct HostTransform : IHostWork
             float* y = Y + At(outputs, line, i);
             if (Lines.IsBlended != 0)
             {
+                Copy(y, lanes, outputs, count);
                 value *= Lines.Factor;
-                value = Lines.Keep != 0 ? (Read(y, lanes, outputs, count) * Lines.Keep) + value : value;
+                value = Lines.Keep != 0 ? (Vector.Load(lanes) * Lines.Keep) + value : value;
             }
 
             if (IsColumns && count == Width)
@@ -135,12 +136,13 @@ internal unsafe struct HostTransform : IHostWork
         }
     }
 
-    /// <summary>A number of each line; what lies beyond the last line is nobody's.</summary>
-    private readonly Vector<float> Read(float* x, float* lanes, int numbers, int count)
+    /// <summary>A number of each line, beside each other.</summary>
+    private readonly void Copy(float* x, float* lanes, int numbers, int count)
     {
         if (IsColumns && count == Width)
         {
-            return Vector.Load(x);
+            Vector.Load(x).Store(lanes);
+            return;
         }
 
         long step = IsColumns ? 1 : numbers;
@@ -148,8 +150,6 @@ internal unsafe struct HostTransform : IHostWork
         {
             lanes[lane] = x[lane * step];
         }
-
-        return Vector.Load(lanes);
     }
 
     /// <summary>Adds the lines just written to the sums of their segment, in order.</summary>

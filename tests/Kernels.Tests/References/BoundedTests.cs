@@ -1,6 +1,6 @@
 using Kernels.References;
-using Kernels.Tests.Support;
 using Kernels.References.Optimizers;
+using Kernels.Tests.Support;
 
 namespace Kernels.Tests.References;
 
