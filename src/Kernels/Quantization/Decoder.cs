@@ -1,0 +1,115 @@
+using ILGPU;
+using ILGPU.Runtime;
+using Kernels.DeviceCode.Quantization;
+using Kernels.Launching;
+
+namespace Kernels.Quantization;
+
+/// <summary>Takes the codes of a layout out of their bits and hands them to a target.</summary>
+internal sealed class Decoder<TTarget>
+    where TTarget : struct, IDecodeTarget
+{
+    private static readonly Lock s_gate = new(); // as in ItemLauncher
+
+    private readonly CodebookLayout _layout;
+    private readonly DeviceFacts _facts;
+    private readonly PackedFormat _format;
+    private readonly int _rowBlocks;
+    private readonly Action<AcceleratorStream, KernelConfig, ArrayView<uint>, PackedFormat, TTarget, int, int>? _blocks;
+    private readonly ItemLauncher<UnpackLaneWork<TTarget>>? _lanes;
+    private readonly ItemLauncher<UnpackLinearWork<TTarget>>? _linear;
+
+    internal Decoder(Accelerator accelerator, CodebookLayout layout)
+    {
+        _layout = layout;
+        _facts = DeviceFacts.Of(accelerator);
+        _format = PackedFormats.Of(layout);
+        if (layout.Format.Order == PackingOrder.Linear)
+        {
+            _linear = new ItemLauncher<UnpackLinearWork<TTarget>>(accelerator, _facts);
+            return;
+        }
+
+        bool hasBlocks = _facts.Class != DeviceClass.Host && layout.Format.Packing == Packing.Fields;
+        _rowBlocks = hasBlocks ? layout.RowCodes / BlockCodes : 0;
+        if (_rowBlocks > 0)
+        {
+            _blocks = LoadBlocks(accelerator, layout.Format.FieldBits);
+        }
+
+        if (_rowBlocks == 0 || layout.RowCodes % BlockCodes != 0)
+        {
+            _lanes = new ItemLauncher<UnpackLaneWork<TTarget>>(accelerator, _facts);
+        }
+    }
+
+    // Lanes of a block times the codes of a lane, of fields.
+    private const int BlockCodes = 1024;
+
+    internal void Run(AcceleratorStream stream, ArrayView<byte> packed, in TTarget target)
+    {
+        if (_linear is not null)
+        {
+            var bytes = new UnpackLinearWork<TTarget> { Bytes = packed, Format = _format, Target = target };
+            _linear.Run(stream, bytes, 0, PackedFormats.LinearItems(_layout), grain: 1024);
+            return;
+        }
+
+        ArrayView<uint> words = packed.Cast<uint>();
+        if (_blocks is not null)
+        {
+            RunBlocks(stream, words, target);
+        }
+
+        if (_lanes is not null)
+        {
+            var work = new UnpackLaneWork<TTarget>
+            {
+                Words = words,
+                Format = _format,
+                Target = target,
+                FirstBlock = _rowBlocks,
+                RowLanes = PackedFormats.RowLanes(_format, _rowBlocks),
+            };
+            _lanes.Run(stream, work, 0, (long)_layout.Rows * work.RowLanes, grain: 256);
+        }
+    }
+
+    private void RunBlocks(AcceleratorStream stream, ArrayView<uint> words, in TTarget target)
+    {
+        long blocks = (long)_layout.Rows * _rowBlocks;
+        // A warp a block; on CPUs a group a block, since what is the same for a group is computed once.
+        int each = _facts.Class == DeviceClass.Gpu ? Math.Max(1, Math.Min(4, _facts.MaxGroup / 32)) : 1;
+        for (long first = 0; first < blocks;)
+        {
+            long groups = Math.Min((blocks - first) / each, _facts.MaxGrid);
+            if (groups == 0)
+            {
+                each = 1;
+                continue;
+            }
+
+            lock (s_gate)
+            {
+                _blocks!(
+                    stream, new KernelConfig((int)groups, each * 32), words, _format, target, _rowBlocks, (int)first);
+            }
+
+            first += groups * each;
+        }
+    }
+
+    private static Action<AcceleratorStream, KernelConfig, ArrayView<uint>, PackedFormat, TTarget, int, int> LoadBlocks(
+        Accelerator accelerator, int bits) => accelerator.LoadKernel<ArrayView<uint>, PackedFormat, TTarget, int, int>(
+        bits switch
+        {
+            1 => DeviceCode.Quantization.Unpack.Blocks<Bits1, TTarget>,
+            2 => DeviceCode.Quantization.Unpack.Blocks<Bits2, TTarget>,
+            3 => DeviceCode.Quantization.Unpack.Blocks<Bits3, TTarget>,
+            4 => DeviceCode.Quantization.Unpack.Blocks<Bits4, TTarget>,
+            5 => DeviceCode.Quantization.Unpack.Blocks<Bits5, TTarget>,
+            6 => DeviceCode.Quantization.Unpack.Blocks<Bits6, TTarget>,
+            7 => DeviceCode.Quantization.Unpack.Blocks<Bits7, TTarget>,
+            _ => DeviceCode.Quantization.Unpack.Blocks<Bits8, TTarget>,
+        });
+}
