@@ -48,9 +48,6 @@ internal struct ScaleTable
 /// <summary>What becomes of unpacked codes.</summary>
 internal interface IDecodeTarget
 {
-    /// <summary>What follows is of this row; called where a run is a row.</summary>
-    void Enter(int row);
-
     /// <summary>Takes a code, at its place among all.</summary>
     void Store(int place, int code);
 }
@@ -60,37 +57,11 @@ internal struct CodeTarget : IDecodeTarget
 {
     public ArrayView<byte> Index;
 
-    public readonly void Enter(int row)
-    {
-    }
-
     public readonly void Store(int place, int code) => Index[place] = (byte)code;
 }
 
-/// <summary>Weights s C[I] of rows that have one codebook and one scale each; codes are numbers.</summary>
-internal struct RowTarget<TStorage> : IDecodeTarget
-    where TStorage : struct, IStorage
-{
-    public TStorage W;
-    public ArrayView<float> Codebook;
-    public ScopeTable Scope;
-    public ScaleTable Scale;
-    public int Codes;
-
-    private int _first;
-    private float _scale;
-
-    public void Enter(int row)
-    {
-        _first = Scope.Of(row, 0) * Codes;
-        _scale = Scale.Of(row, 0);
-    }
-
-    public readonly void Store(int place, int code) => W.Write(place, W.Encode(_scale * Codebook[_first + code], 0));
-}
-
 /// <summary>Weights s C[I] of any sharing, with codes of any length.</summary>
-internal struct AnyTarget<TStorage> : IDecodeTarget
+internal struct WeightTarget<TStorage> : IDecodeTarget
     where TStorage : struct, IStorage
 {
     public TStorage W;
@@ -100,10 +71,6 @@ internal struct AnyTarget<TStorage> : IDecodeTarget
     public int Codes;
     public int Length;
     public int Columns;
-
-    public readonly void Enter(int row)
-    {
-    }
 
     public readonly void Store(int place, int code)
     {

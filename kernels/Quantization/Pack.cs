@@ -26,13 +26,11 @@ internal struct PackLaneWork : IItemWork
         int inRow = (int)(i - (long)row * RowLanes);
         int block = inRow >> 5;
         int lane = inRow & 31;
-        int steps = Format.Steps;
-        int first = block * PackedFormat.Lanes * steps;
-        int left = Format.RunCodes - first;
+        int left = Format.RunCodes - block * Format.BlockCodes;
         int lanes = Format.LanesOf(left);
-        long word = (long)row * Format.RunWords + (long)block * PackedFormat.Lanes * Format.LaneWords + lane;
-        int place = row * Format.RunCodes + first + lane;
-        int count = IntrinsicMath.Min(steps, (left - lane + lanes - 1) / lanes);
+        int count = Format.StepsOf(left, lanes, lane);
+        long word = (long)row * Format.RunWords + (long)block * Format.BlockWords + lane;
+        int place = row * Format.RunCodes + block * Format.BlockCodes + lane;
         if (Format.FieldBits == 0)
         {
             Words[word] = Digits(place, lanes, count);

@@ -33,21 +33,65 @@ internal struct PackedFormat
     /// <summary>Codes of a lane of a planar block.</summary>
     public readonly int Steps => FieldBits > 0 ? 32 : UnitDigits * (4 / UnitBytes);
 
-    /// <summary>Words of a lane of a planar block.</summary>
-    public readonly int LaneWords => FieldBits > 0 ? FieldBits : 1;
+    /// <summary>Codes of a whole planar block.</summary>
+    public readonly int BlockCodes => Lanes * Steps;
+
+    /// <summary>Words of a whole planar block.</summary>
+    public readonly int BlockWords => Lanes * (FieldBits > 0 ? FieldBits : 1);
+
+    /// <summary>Codes of a row, from the first on, in blocks of a multiple of sixteen lanes with all their steps.</summary>
+    public readonly int SixteenCodes => (RunCodes - RunCodes % BlockCodes) + (RunCodes % BlockCodes % (16 * Steps) == 0
+        ? RunCodes % BlockCodes
+        : 0);
 
     /// <summary>Lanes of a planar block of which so many codes are left.</summary>
     public readonly int LanesOf(int left) => IntrinsicMath.Min(Lanes, (left + Steps - 1) / Steps);
+
+    /// <summary>Codes of a lane of a planar block of so many lanes, of which so many codes are left.</summary>
+    public readonly int StepsOf(int left, int lanes, int lane) =>
+        IntrinsicMath.Min(Steps, (left - lane + lanes - 1) / lanes);
 
     /// <summary>A code as it may be used: below k, whatever the bits are.</summary>
     public readonly int Clamp(int code) => IntrinsicMath.Min(code, Codes - 1);
 
     /// <summary>The first digit of a number below 2^32 / k, which it takes away.</summary>
+    /// <remarks>The halves of a word of digits are below 2^20 for every k, whatever the word is.</remarks>
     public readonly int TakeDigit(ref uint number)
     {
         uint rest = (uint)(((ulong)number * Reciprocal) >> 32);
         int digit = (int)(number - rest * (uint)Codes);
         number = rest;
         return digit;
+    }
+
+    /// <summary>The code of any step of a lane of a planar block of any number of lanes; it may be k or more.</summary>
+    public readonly int Code(ArrayView<uint> words, long at, int lanes, int step)
+    {
+        if (FieldBits == 0)
+        {
+            int unit = step / UnitDigits;
+            uint number = UnitBytes == 4 ? words[at] : (words[at] >> (8 * unit)) & 0xFFu;
+            uint power = 1;
+            for (int digit = unit * UnitDigits; digit < step; digit++)
+            {
+                power *= (uint)Codes;
+            }
+
+            return (int)(number / power % (uint)Codes);
+        }
+
+        int code = 0;
+        int row = 0;
+        for (int width = 8; width > 0; width >>= 1)
+        {
+            if ((FieldBits & width) != 0)
+            {
+                uint bits = words[at + (row + (step * width >> 5)) * (long)lanes];
+                code |= ((int)(bits >> ((step * width) & 31)) & ((1 << width) - 1)) << row;
+                row += width;
+            }
+        }
+
+        return code;
     }
 }

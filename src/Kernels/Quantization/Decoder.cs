@@ -19,7 +19,8 @@ internal sealed class Decoder<TTarget>
     private readonly ItemLauncher<UnpackLaneWork<TTarget>>? _lanes;
     private readonly ItemLauncher<UnpackLinearWork<TTarget>>? _linear;
 
-    internal Decoder(Accelerator accelerator, CodebookLayout layout)
+    /// <summary>Prepares one layout, or only what is not whole blocks of its rows.</summary>
+    internal Decoder(Accelerator accelerator, CodebookLayout layout, bool isOfTails = false)
     {
         _layout = layout;
         _facts = DeviceFacts.Of(accelerator);
@@ -30,21 +31,17 @@ internal sealed class Decoder<TTarget>
             return;
         }
 
-        bool hasBlocks = _facts.Class != DeviceClass.Host && layout.Format.Packing == Packing.Fields;
-        _rowBlocks = hasBlocks ? layout.RowCodes / BlockCodes : 0;
-        if (_rowBlocks > 0)
+        _rowBlocks = _facts.Class == DeviceClass.Host ? 0 : layout.RowCodes / _format.BlockCodes;
+        if (_rowBlocks > 0 && !isOfTails)
         {
-            _blocks = LoadBlocks(accelerator, layout.Format.FieldBits);
+            _blocks = LoadBlocks(accelerator, _format.FieldBits);
         }
 
-        if (_rowBlocks == 0 || layout.RowCodes % BlockCodes != 0)
+        if (_rowBlocks == 0 || layout.RowCodes % _format.BlockCodes != 0)
         {
             _lanes = new ItemLauncher<UnpackLaneWork<TTarget>>(accelerator, _facts);
         }
     }
-
-    // Lanes of a block times the codes of a lane, of fields.
-    private const int BlockCodes = 1024;
 
     internal void Run(AcceleratorStream stream, ArrayView<byte> packed, in TTarget target)
     {
@@ -103,13 +100,14 @@ internal sealed class Decoder<TTarget>
         Accelerator accelerator, int bits) => accelerator.LoadKernel<ArrayView<uint>, PackedFormat, TTarget, int, int>(
         bits switch
         {
-            1 => DeviceCode.Quantization.Unpack.Blocks<Bits1, TTarget>,
-            2 => DeviceCode.Quantization.Unpack.Blocks<Bits2, TTarget>,
-            3 => DeviceCode.Quantization.Unpack.Blocks<Bits3, TTarget>,
-            4 => DeviceCode.Quantization.Unpack.Blocks<Bits4, TTarget>,
-            5 => DeviceCode.Quantization.Unpack.Blocks<Bits5, TTarget>,
-            6 => DeviceCode.Quantization.Unpack.Blocks<Bits6, TTarget>,
-            7 => DeviceCode.Quantization.Unpack.Blocks<Bits7, TTarget>,
-            _ => DeviceCode.Quantization.Unpack.Blocks<Bits8, TTarget>,
+            1 => DeviceCode.Quantization.Unpack.Blocks<Fields<Bits1>, TTarget>,
+            2 => DeviceCode.Quantization.Unpack.Blocks<Fields<Bits2>, TTarget>,
+            3 => DeviceCode.Quantization.Unpack.Blocks<Fields<Bits3>, TTarget>,
+            4 => DeviceCode.Quantization.Unpack.Blocks<Fields<Bits4>, TTarget>,
+            5 => DeviceCode.Quantization.Unpack.Blocks<Fields<Bits5>, TTarget>,
+            6 => DeviceCode.Quantization.Unpack.Blocks<Fields<Bits6>, TTarget>,
+            7 => DeviceCode.Quantization.Unpack.Blocks<Fields<Bits7>, TTarget>,
+            8 => DeviceCode.Quantization.Unpack.Blocks<Fields<Bits8>, TTarget>,
+            _ => DeviceCode.Quantization.Unpack.Blocks<Digits, TTarget>,
         });
 }

@@ -98,33 +98,14 @@ public sealed class Dequantize : IDisposable
     private Decode Load<TStorage>()
         where TStorage : struct, IStorage
     {
-        bool isByRow = Layout.Length == 1 && Layout.Format.Order == PackingOrder.Planar && _codebooks.Table.IsByRow
-            && (Layout.Scales is null || _scales.Table.IsByRow);
-        if (isByRow)
+        if (RowDequantizer<TStorage>.Suits(Layout))
         {
-            var rows = new Decoder<RowTarget<TStorage>>(_accelerator, Layout);
-            return (AcceleratorStream stream, ArrayView<byte> packed, TensorView codebook, in ScaleTable scale, TensorView w) =>
-                rows.Run(stream, packed, new RowTarget<TStorage>
-                {
-                    W = Stored.Of<TStorage>(w),
-                    Codebook = codebook.As<float>(),
-                    Scope = _codebooks.Table,
-                    Scale = scale,
-                    Codes = Layout.Codes,
-                });
+            var rows = new RowDequantizer<TStorage>(_accelerator, Layout, _codebooks.Table);
+            return rows.Run;
         }
 
-        var any = new Decoder<AnyTarget<TStorage>>(_accelerator, Layout);
+        var any = new Decoder<WeightTarget<TStorage>>(_accelerator, Layout);
         return (AcceleratorStream stream, ArrayView<byte> packed, TensorView codebook, in ScaleTable scale, TensorView w) =>
-            any.Run(stream, packed, new AnyTarget<TStorage>
-            {
-                W = Stored.Of<TStorage>(w),
-                Codebook = codebook.As<float>(),
-                Scope = _codebooks.Table,
-                Scale = scale,
-                Codes = Layout.Codes,
-                Length = Layout.Length,
-                Columns = Layout.Columns,
-            });
+            any.Run(stream, packed, WeightTargets.Of<TStorage>(Layout, codebook, _codebooks.Table, scale, w));
     }
 }

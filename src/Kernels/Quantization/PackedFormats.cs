@@ -39,8 +39,7 @@ internal static class PackedFormats
     /// <summary>Lanes of a row of planar order, beginning with a block.</summary>
     internal static int RowLanes(in PackedFormat format, int firstBlock)
     {
-        int block = PackedFormat.Lanes * format.Steps;
-        int left = format.RunCodes - (firstBlock * block);
-        return (left / block * PackedFormat.Lanes) + format.LanesOf(left % block);
+        int left = format.RunCodes - (firstBlock * format.BlockCodes);
+        return (left / format.BlockCodes * PackedFormat.Lanes) + format.LanesOf(left % format.BlockCodes);
     }
 }
