@@ -72,6 +72,9 @@ internal struct WeightTarget<TStorage> : IDecodeTarget
     public int Length;
     public int Columns;
 
+    /// <summary>The weight that W begins with.</summary>
+    public int First;
+
     public readonly void Store(int place, int code)
     {
         int weight = place * Length;
@@ -81,7 +84,7 @@ internal struct WeightTarget<TStorage> : IDecodeTarget
         // Not cut at a vector: a share begins and ends with one.
         for (int i = 0; i < Length; i++)
         {
-            W.Write(weight + i, W.Encode(scale * Codebook[first + i], 0));
+            W.Write(weight - First + i, W.Encode(scale * Codebook[first + i], 0));
         }
     }
 }

@@ -17,6 +17,9 @@ internal struct RowCodebooks
     public ScopeTable Scope;
     public ScaleTable Scale;
 
+    /// <summary>The row that w begins with.</summary>
+    public int FirstRow;
+
     /// <summary>Values of the bits of a code: 2^b, or k digits.</summary>
     public readonly int CodeValues => Format.FieldBits > 0 ? 1 << Format.FieldBits : Format.Codes;
 
@@ -63,7 +66,7 @@ internal static class Dequantize
             {
                 Table = table,
                 W = w,
-                Place = (long)row * t.Format.RunCodes + (long)block * t.Format.BlockCodes + lane,
+                Place = (long)(row - t.FirstRow) * t.Format.RunCodes + (long)block * t.Format.BlockCodes + lane,
             };
             TCodes.Visit(
                 t.Words, (long)row * t.Format.RunWords + (long)block * t.Format.BlockWords + lane, t.Format, ref sink);
@@ -81,7 +84,7 @@ internal static class Dequantize
         int row = firstRow + Grid.IdxX;
         t.Fill(table, row);
         Group.Barrier();
-        long place = (long)row * t.Format.RunCodes;
+        long place = (long)(row - t.FirstRow) * t.Format.RunCodes;
         long word = (long)row * t.Format.RunWords;
         for (int first = 0; first < rowCodes; first += t.Format.BlockCodes)
         {

@@ -43,7 +43,8 @@ internal sealed class Decoder<TTarget>
         }
     }
 
-    internal void Run(AcceleratorStream stream, ArrayView<byte> packed, in TTarget target)
+    /// <summary>Decodes some rows; all of them in linear order.</summary>
+    internal void Run(AcceleratorStream stream, ArrayView<byte> packed, in TTarget target, int firstRow, int rows)
     {
         if (_linear is not null)
         {
@@ -55,7 +56,7 @@ internal sealed class Decoder<TTarget>
         ArrayView<uint> words = packed.Cast<uint>();
         if (_blocks is not null)
         {
-            RunBlocks(stream, words, target);
+            RunBlocks(stream, words, target, firstRow, rows);
         }
 
         if (_lanes is not null)
@@ -68,16 +69,18 @@ internal sealed class Decoder<TTarget>
                 FirstBlock = _rowBlocks,
                 RowLanes = PackedFormats.RowLanes(_format, _rowBlocks),
             };
-            _lanes.Run(stream, work, 0, (long)_layout.Rows * work.RowLanes, grain: 256);
+            _lanes.Run(
+                stream, work, (long)firstRow * work.RowLanes, (long)(firstRow + rows) * work.RowLanes, grain: 256);
         }
     }
 
-    private void RunBlocks(AcceleratorStream stream, ArrayView<uint> words, in TTarget target)
+    private void RunBlocks(
+        AcceleratorStream stream, ArrayView<uint> words, in TTarget target, int firstRow, int rows)
     {
-        long blocks = (long)_layout.Rows * _rowBlocks;
+        long blocks = (long)(firstRow + rows) * _rowBlocks;
         // A warp a block; on CPUs a group a block, since what is the same for a group is computed once.
         int each = _facts.Class == DeviceClass.Gpu ? Math.Max(1, Math.Min(4, _facts.MaxGroup / 32)) : 1;
-        for (long first = 0; first < blocks;)
+        for (long first = (long)firstRow * _rowBlocks; first < blocks;)
         {
             long groups = Math.Min((blocks - first) / each, _facts.MaxGrid);
             if (groups == 0)

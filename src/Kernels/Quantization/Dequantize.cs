@@ -38,7 +38,8 @@ public sealed class Dequantize : IDisposable
     }
 
     private delegate void Decode(
-        AcceleratorStream stream, ArrayView<byte> packed, TensorView codebook, in ScaleTable scale, TensorView w);
+        AcceleratorStream stream, ArrayView<byte> packed, TensorView codebook, in ScaleTable scale, TensorView w,
+        int firstRow, int rows);
 
     /// <summary>What is dequantized.</summary>
     public CodebookLayout Layout { get; }
@@ -66,8 +67,14 @@ public sealed class Dequantize : IDisposable
         Require.Apart([TensorRange.Of(packed, nameof(packed)), written]);
         Require.Apart([TensorRange.Of(codebook, nameof(codebook)), written]);
         Require.Apart([TensorRange.Of(scale, nameof(scale)), written]);
-        For(w.Storage)(stream, packed, codebook, ScaleTables.Of(Layout, _scales.Table, scale), w);
+        Rows(stream, packed, codebook, scale, w, 0, Layout.Rows);
     }
+
+    /// <summary>Some rows, into a tensor that begins with them; unchecked, and all rows in linear order.</summary>
+    internal void Rows(
+        AcceleratorStream stream, ArrayView<byte> packed, TensorView codebook, TensorView scale, TensorView w, int firstRow,
+        int rows) => For(w.Storage)(
+            stream, packed, codebook, ScaleTables.Of(Layout, _scales.Table, scale), w, firstRow, rows);
 
     /// <summary>Frees what tells the groups of rows; enqueued work must have ended.</summary>
     public void Dispose()
@@ -98,14 +105,16 @@ public sealed class Dequantize : IDisposable
     private Decode Load<TStorage>()
         where TStorage : struct, IStorage
     {
-        if (RowDequantizer<TStorage>.Suits(Layout))
+        if (RowDequantizer.Suits(Layout))
         {
             var rows = new RowDequantizer<TStorage>(_accelerator, Layout, _codebooks.Table);
             return rows.Run;
         }
 
         var any = new Decoder<WeightTarget<TStorage>>(_accelerator, Layout);
-        return (AcceleratorStream stream, ArrayView<byte> packed, TensorView codebook, in ScaleTable scale, TensorView w) =>
-            any.Run(stream, packed, WeightTargets.Of<TStorage>(Layout, codebook, _codebooks.Table, scale, w));
+        return (AcceleratorStream stream, ArrayView<byte> packed, TensorView codebook, in ScaleTable scale, TensorView w,
+            int firstRow, int rows) => any.Run(
+                stream, packed, WeightTargets.Of<TStorage>(Layout, codebook, _codebooks.Table, scale, w, firstRow), firstRow,
+                rows);
     }
 }

@@ -1,5 +1,7 @@
+using System.Numerics;
 using System.Runtime.Intrinsics;
 using ILGPU;
+using Kernels.DeviceCode.Linear;
 using Kernels.DeviceCode.Quantization;
 using Kernels.DeviceCode.Storage;
 using Kernels.Host;
@@ -21,6 +23,14 @@ internal static unsafe class HostBlocks
     {
         var work = new DequantizeWork<TStorage> { Rows = t, W = w, Floats = floats };
         HostPool.Run(work, rows, Math.Max(1, Grain / t.Format.RunCodes), threads);
+    }
+
+    /// <summary>y = act(C0 + bias + x Q^T) for a few vectors: a block of weights at a time, in the first-level cache.</summary>
+    internal static void Multiply<TActivation>(in QuantizedProductArguments t, int vectors, int threads)
+        where TActivation : struct, IActivation
+    {
+        var work = new MultiplyWork<TActivation> { Product = t, Vectors = vectors };
+        HostPool.Run(work, t.Rows, Math.Max(1, Grain / t.Columns), threads);
     }
 
     /// <summary>The weights of a block, in their order, where a table has one for each code.</summary>
@@ -173,13 +183,13 @@ internal static unsafe class HostBlocks
             float* weights = stackalloc float[MostCodes];
             PackedFormat format = Rows.Format;
             uint* words = Pointer(Rows.Words);
-            for (long row = begin; row < end; row++)
+            for (long row = Rows.FirstRow + begin; row < Rows.FirstRow + end; row++)
             {
                 Fill(Rows, (int)row, table);
                 for (int first = 0, block = 0; first < format.RunCodes; first += format.BlockCodes, block++)
                 {
                     int codes = Math.Min(format.BlockCodes, format.RunCodes - first);
-                    long at = (row * format.RunCodes) + first;
+                    long at = ((row - Rows.FirstRow) * format.RunCodes) + first;
                     uint* from = words + (row * format.RunWords) + ((long)block * format.BlockWords);
                     Decode(format, from, table, codes, Floats is null ? weights : Floats + at);
                     if (Floats is not null)
@@ -193,6 +203,67 @@ internal static unsafe class HostBlocks
                     }
                 }
             }
+        }
+    }
+
+    private struct MultiplyWork<TActivation> : IHostWork
+        where TActivation : struct, IActivation
+    {
+        public QuantizedProductArguments Product;
+        public int Vectors;
+
+        public readonly void Run(long begin, long end)
+        {
+            float* table = stackalloc float[RowCodebooks.TableLength];
+            float* weights = stackalloc float[MostCodes];
+            float* sums = stackalloc float[Vectors];
+            PackedFormat format = Product.Q.Format;
+            uint* words = Pointer(Product.Q.Words);
+            float* x = (float*)TensorView.BufferOf(Product.X)!.NativePtr + TensorView.IndexOf(Product.X);
+            for (int row = (int)begin; row < end; row++)
+            {
+                Fill(Product.Q, row, table);
+                new Span<float>(sums, Vectors).Clear();
+                for (int first = 0, block = 0; first < Product.Columns; first += format.BlockCodes, block++)
+                {
+                    int codes = Math.Min(format.BlockCodes, Product.Columns - first);
+                    uint* from = words + ((long)row * format.RunWords) + ((long)block * format.BlockWords);
+                    Decode(format, from, table, codes, weights);
+                    for (int vector = 0; vector < Vectors; vector++)
+                    {
+                        sums[vector] += Dot(weights, x + ((long)vector * Product.Columns) + first, codes);
+                    }
+                }
+
+                for (int vector = 0; vector < Vectors; vector++)
+                {
+                    Product.End<TActivation>(vector, row, sums[vector]);
+                }
+            }
+        }
+
+        private static float Dot(float* a, float* b, int length)
+        {
+            int count = Vector<float>.Count;
+            Vector<float> sum0 = default, sum1 = default, sum2 = default, sum3 = default;
+            int i = 0;
+            for (; i + (4 * count) <= length; i += 4 * count)
+            {
+                sum0 = Vector.MultiplyAddEstimate(Vector.Load(a + i), Vector.Load(b + i), sum0);
+                sum1 = Vector.MultiplyAddEstimate(Vector.Load(a + i + count), Vector.Load(b + i + count), sum1);
+                sum2 = Vector.MultiplyAddEstimate(
+                    Vector.Load(a + i + (2 * count)), Vector.Load(b + i + (2 * count)), sum2);
+                sum3 = Vector.MultiplyAddEstimate(
+                    Vector.Load(a + i + (3 * count)), Vector.Load(b + i + (3 * count)), sum3);
+            }
+
+            float rest = 0;
+            for (; i < length; i++)
+            {
+                rest += a[i] * b[i];
+            }
+
+            return Vector.Sum(sum0 + sum1 + (sum2 + sum3)) + rest;
         }
     }
 }

@@ -58,13 +58,9 @@ internal sealed class RowDequantizer<TStorage>
         }
     }
 
-    /// <summary>Whether it can do a layout.</summary>
-    internal static bool Suits(CodebookLayout layout) =>
-        layout.Length == 1 && layout.Format.Order == PackingOrder.Planar
-        && layout.Codebooks.Kind != WeightScopeKind.Blocks && layout.Scales?.Kind != WeightScopeKind.Blocks;
-
     internal void Run(
-        AcceleratorStream stream, ArrayView<byte> packed, TensorView codebook, in ScaleTable scale, TensorView w)
+        AcceleratorStream stream, ArrayView<byte> packed, TensorView codebook, in ScaleTable scale, TensorView w,
+        int firstRow, int rows)
     {
         var t = new RowCodebooks
         {
@@ -73,6 +69,7 @@ internal sealed class RowDequantizer<TStorage>
             Format = _format,
             Scope = _scope,
             Scale = scale,
+            FirstRow = firstRow,
         };
         TStorage to = Stored.Of<TStorage>(w);
         if (_facts.Class == DeviceClass.Host)
@@ -80,7 +77,7 @@ internal sealed class RowDequantizer<TStorage>
             unsafe
             {
                 float* floats = w.Storage == Storage.F32 ? HostMemory.Floats(w) : null;
-                HostBlocks.Dequantize(t, to, floats, _layout.Rows, _facts.Cores);
+                HostBlocks.Dequantize(t, to, floats, rows, _facts.Cores);
             }
 
             return;
@@ -88,12 +85,12 @@ internal sealed class RowDequantizer<TStorage>
 
         if (_sixteens is not null)
         {
-            for (long first = 0; first < _layout.Rows; first += _facts.MaxGrid)
+            for (long first = firstRow; first < firstRow + rows; first += _facts.MaxGrid)
             {
                 lock (s_gate)
                 {
                     _sixteens(
-                        stream, new KernelConfig((int)Math.Min(_layout.Rows - first, _facts.MaxGrid), 1), t, to,
+                        stream, new KernelConfig((int)Math.Min(firstRow + rows - first, _facts.MaxGrid), 1), t, to,
                         _sixteenCodes, (int)first);
                 }
             }
@@ -102,8 +99,8 @@ internal sealed class RowDequantizer<TStorage>
         if (_rows is not null)
         {
             int rowGroups = (_rowBlocks + _groupBlocks - 1) / _groupBlocks;
-            long groups = (long)_layout.Rows * rowGroups;
-            for (long first = 0; first < groups; first += _facts.MaxGrid)
+            long groups = (long)(firstRow + rows) * rowGroups;
+            for (long first = (long)firstRow * rowGroups; first < groups; first += _facts.MaxGrid)
             {
                 var config = new KernelConfig(
                     new Index3D((int)Math.Min(groups - first, _facts.MaxGrid), 1, 1),
@@ -115,7 +112,8 @@ internal sealed class RowDequantizer<TStorage>
             }
         }
 
-        _tails?.Run(stream, packed, WeightTargets.Of<TStorage>(_layout, codebook, _scope, scale, w));
+        _tails?.Run(
+            stream, packed, WeightTargets.Of<TStorage>(_layout, codebook, _scope, scale, w, firstRow), firstRow, rows);
     }
 
     private static Action<AcceleratorStream, KernelConfig, RowCodebooks, TStorage, int, int, int> Load(
@@ -144,4 +142,13 @@ internal sealed class RowDequantizer<TStorage>
             7 => DeviceCode.Quantization.Dequantize.RowSixteens<Bits7, TStorage>,
             _ => DeviceCode.Quantization.Dequantize.RowSixteens<Bits8, TStorage>,
         });
+}
+
+/// <summary>What a <see cref="RowDequantizer{TStorage}"/> can do.</summary>
+internal static class RowDequantizer
+{
+    /// <summary>Whether it can do a layout.</summary>
+    internal static bool Suits(CodebookLayout layout) =>
+        layout.Length == 1 && layout.Format.Order == PackingOrder.Planar
+        && layout.Codebooks.Kind != WeightScopeKind.Blocks && layout.Scales?.Kind != WeightScopeKind.Blocks;
 }

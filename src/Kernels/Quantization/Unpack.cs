@@ -43,6 +43,6 @@ public sealed class Unpack
         QuantizationChecks.Packed(_accelerator, Layout, packed);
         QuantizationChecks.Index(_accelerator, Layout, index);
         Require.Apart([TensorRange.Of(packed, nameof(packed)), TensorRange.Of(index, nameof(index))]);
-        _decoder.Run(stream, packed, new CodeTarget { Index = index });
+        _decoder.Run(stream, packed, new CodeTarget { Index = index }, 0, Layout.Rows);
     }
 }

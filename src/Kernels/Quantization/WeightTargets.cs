@@ -8,7 +8,8 @@ namespace Kernels.Quantization;
 internal static class WeightTargets
 {
     internal static WeightTarget<TStorage> Of<TStorage>(
-        CodebookLayout layout, TensorView codebook, in ScopeTable scope, in ScaleTable scale, TensorView w)
+        CodebookLayout layout, TensorView codebook, in ScopeTable scope, in ScaleTable scale, TensorView w,
+        int firstRow)
         where TStorage : struct, IStorage => new()
         {
             W = Stored.Of<TStorage>(w),
@@ -18,5 +19,6 @@ internal static class WeightTargets
             Codes = layout.Codes,
             Length = layout.Length,
             Columns = layout.Columns,
+            First = firstRow * layout.Columns,
         };
 }
