@@ -202,6 +202,30 @@ public sealed class Reconstruction : IDisposable
         Dot(stream, residuals, residuals, objective);
     }
 
+    /// <summary>Enqueues P H, or P itself without activations, for P [rows, columns].</summary>
+    internal void Multiply(AcceleratorStream stream, ArrayView<float> p, ArrayView<float> product)
+    {
+        if (Samples == 0)
+        {
+            product.CopyFrom(stream, p);
+        }
+        else if (HasGram)
+        {
+            _product.Multiply(stream, p, false, _gram!.View, false, product, Rows, Columns, Columns);
+        }
+        else
+        {
+            _product.Multiply(stream, _activations, false, p, true, _residuals!.View, Samples, Rows, Columns);
+            _product.Multiply(stream, _residuals.View, true, _activations, false, product, Rows, Columns, Samples);
+        }
+    }
+
+    /// <summary>Enqueues product += P H[rows of H from first on], for P [rows, count].</summary>
+    internal void AddProduct(AcceleratorStream stream, ArrayView<float> p, int first, int count, ArrayView<float> product) =>
+        _product.Multiply(
+            stream, p, false, _gram!.View.SubView((long)first * Columns, (long)count * Columns), false, product, Rows,
+            Columns, count, accumulate: true);
+
     /// <summary>Frees the scratch memory; enqueued work must have ended.</summary>
     public void Dispose()
     {

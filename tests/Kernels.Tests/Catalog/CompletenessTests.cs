@@ -156,6 +156,15 @@ public sealed partial class CompletenessTests
         Quantization(
             "Reconstruction*", typeof(ReconstructionReference), typeof(ReconstructionProperties),
             "ReconstructionBenchmarks.Objective"),
+        Quantization(
+            "JointDescentWork", typeof(ReconstructionReference), typeof(JointQuantizerProperties),
+            "JointQuantizerBenchmarks.Rounds"),
+        Quantization(
+            "JointNearestWork", typeof(AssignReference), typeof(JointQuantizerProperties), "JointQuantizerBenchmarks.Rounds"),
+        Joint("JointValueWork"),
+        Joint("JointStartWork"),
+        Joint("JointClampWork"),
+        Joint("JointAscendWork"),
 
         new("dct/transform", typeof(TransformReference), typeof(TransformProperties), "Dct/DctBenchmarks.Rows"),
         new("dct/select", typeof(SelectReference), typeof(SelectProperties), "Dct/DctSelectBenchmarks.Select"),
@@ -227,6 +236,9 @@ public sealed partial class CompletenessTests
 
     private static Algorithm Quantization(string name, Type oracle, Type properties, string benchmark) => new(
         name, oracle, properties, $"Quantization/{benchmark}");
+
+    private static Algorithm Joint(string name) => Quantization(
+        name, typeof(ReconstructionReference), typeof(JointQuantizerProperties), "JointQuantizerBenchmarks.Steps");
 
     private static Algorithm Norm(string name, string benchmark) => new(
         name, typeof(GradientNormReference), typeof(GradientNormProperties),
