@@ -1,4 +1,5 @@
 using ILGPU;
+using ILGPU.Util;
 using Kernels.DeviceCode.Common;
 using Kernels.DeviceCode.Reductions;
 
@@ -19,6 +20,9 @@ namespace Kernels.DeviceCode.Quantization;
 /// </remarks>
 internal struct MappingArguments
 {
+    /// <summary>More than any index.</summary>
+    internal const int NoCode = 256;
+
     public ArrayView<float> Logits;
 
     /// <summary>[codebooks, k], ascending.</summary>
@@ -68,18 +72,21 @@ internal struct MappingArguments
     }
 
     /// <summary>Writes what is forward.</summary>
-    internal readonly void Write(long i, LargestLogit largest, float scale)
+    internal readonly void Write(long i, int index, float code, float scale)
     {
         if (HasValue != 0)
         {
-            Value[i] = scale * largest.Code;
+            Value[i] = scale * code;
         }
 
         if (HasIndex != 0)
         {
-            Index[i] = (byte)largest.Index;
+            Index[i] = (byte)index;
         }
     }
+
+    /// <summary>Whether hardening is wanted.</summary>
+    internal readonly bool WantsSquares => (Hardening != 0f) | (HasImpurity != 0);
 
     internal readonly MappingSlope Slope(long i, float scale, float sum, float products, float squares)
     {
@@ -114,30 +121,48 @@ internal struct MappingWork<TRow, TDecay> : IItemWork
     {
         int weight = (int)i;
         int row = weight / Arguments.Columns;
-        TRow codes = TRow.Load(Arguments.Codebook, (long)Arguments.Codebooks.Of(row, weight) * TRow.Width);
+        long book = (long)Arguments.Codebooks.Of(row, weight) * TRow.Width;
         TRow logits = TRow.Load(Arguments.Logits, i * TRow.Width);
-        LargestLogit largest = logits.Largest(LargestLogit.Nothing, codes, 0).OrFirst(logits.First(), codes.First());
+        // The first of the largest; the first of all where all are NaN.
+        float largest = logits.Largest();
+        int index = logits.IndexOf(largest, 0);
+        largest = Utilities.Select(index == MappingArguments.NoCode, logits.First(), largest);
+        index = Utilities.Select(index == MappingArguments.NoCode, 0, index);
+        float code = Arguments.Codebook[book + index];
         float scale = Arguments.ScaleOf(row, weight);
-        Arguments.Write(i, largest, scale);
+        Arguments.Write(i, index, code, scale);
         if (Arguments.HasGradient == 0)
         {
             return;
         }
 
-        var own = MappingCodes.Of(largest.Code, codes.First(), codes.Last(), Arguments.InverseGaps);
+        TRow codes = TRow.Load(Arguments.Codebook, book);
+        var own = MappingCodes.Of(code, codes.First(), codes.Last(), Arguments.InverseGaps);
         if (TDecay.WantsNeighbours)
         {
             own = codes.Neighbours(own);
         }
 
-        TRow e = logits.Exp(largest.Value, Arguments.Inverse);
+        TRow e = logits.Exp(largest, Arguments.Inverse);
         TRow directions = codes.Directions<TDecay>(own);
-        MappingSlope slope = Arguments.Slope(i, scale, e.Sum(), e.Dot(directions), e.Dot(e));
+        float products = 0f;
+        if (Arguments.IsCentred != 0)
+        {
+            products = e.Dot(directions);
+        }
+
+        float squares = 0f;
+        if (Arguments.WantsSquares)
+        {
+            squares = e.Dot(e);
+        }
+
+        MappingSlope slope = Arguments.Slope(i, scale, e.Sum(), products, squares);
         e.Store(Arguments.GradLogits, i * TRow.Width, directions, slope);
     }
 }
 
-/// <summary>More codes: three walks over the row, of which two find it in cache. One weight per item.</summary>
+/// <summary>More codes: four walks over the row, of which three find it in cache. One weight per item.</summary>
 internal struct MappingLongWork<TDecay> : IItemWork
     where TDecay : struct, IMappingDecay
 {
@@ -152,22 +177,32 @@ internal struct MappingLongWork<TDecay> : IItemWork
         int k = Arguments.Codes;
         long book = (long)Arguments.Codebooks.Of(row, weight) * k;
         long at = i * k;
-        LargestLogit largest = LargestLogit.Nothing;
+        float largest = float.NegativeInfinity;
         for (int code = 0; code < k; code++)
         {
-            largest = largest.Or(Arguments.Logits[at + code], Arguments.Codebook[book + code], code);
+            float logit = Arguments.Logits[at + code];
+            largest = Utilities.Select(logit > largest, logit, largest);
         }
 
-        largest = largest.OrFirst(Arguments.Logits[at], Arguments.Codebook[book]);
+        int index = MappingArguments.NoCode;
+        for (int code = 0; code < k; code++)
+        {
+            index = Utilities.Select(
+                Arguments.Logits[at + code] == largest, IntrinsicMath.Min(index, code), index);
+        }
+
+        largest = Utilities.Select(index == MappingArguments.NoCode, Arguments.Logits[at], largest);
+        index = Utilities.Select(index == MappingArguments.NoCode, 0, index);
+        float used = Arguments.Codebook[book + index];
         float scale = Arguments.ScaleOf(row, weight);
-        Arguments.Write(i, largest, scale);
+        Arguments.Write(i, index, used, scale);
         if (Arguments.HasGradient == 0)
         {
             return;
         }
 
         var own = MappingCodes.Of(
-            largest.Code, Arguments.Codebook[book], Arguments.Codebook[book + k - 1], Arguments.InverseGaps);
+            used, Arguments.Codebook[book], Arguments.Codebook[book + k - 1], Arguments.InverseGaps);
         if (TDecay.WantsNeighbours)
         {
             for (int code = 0; code < k; code++)
@@ -181,7 +216,7 @@ internal struct MappingLongWork<TDecay> : IItemWork
         float squares = 0f;
         for (int code = 0; code < k; code++)
         {
-            float e = Exp(Arguments.Logits[at + code], largest.Value);
+            float e = Exp(Arguments.Logits[at + code], largest);
             sum += e;
             products += e * own.Direction<TDecay>(Arguments.Codebook[book + code]);
             squares += e * e;
@@ -191,7 +226,7 @@ internal struct MappingLongWork<TDecay> : IItemWork
         for (int code = 0; code < k; code++)
         {
             float direction = own.Direction<TDecay>(Arguments.Codebook[book + code]);
-            Arguments.GradLogits[at + code] = slope.Of(Exp(Arguments.Logits[at + code], largest.Value), direction);
+            Arguments.GradLogits[at + code] = slope.Of(Exp(Arguments.Logits[at + code], largest), direction);
         }
     }
 

@@ -4,38 +4,6 @@ using Kernels.DeviceCode.Common;
 
 namespace Kernels.DeviceCode.Quantization;
 
-/// <summary>The first of the largest logits so far, and its code.</summary>
-internal struct LargestLogit
-{
-    public float Value;
-    public float Code;
-    public int Index;
-
-    /// <summary>Before the first: nothing is there, and NaN is less than everything.</summary>
-    internal static LargestLogit Nothing => new() { Value = float.NegativeInfinity, Index = -1 };
-
-    // NaN by its bits, as in StridedSum.
-    internal readonly LargestLogit Or(float logit, float code, int index)
-    {
-        bool isNumber = (Interop.FloatAsInt(logit) & 0x7FFFFFFFu) <= 0x7F800000u;
-        bool isLarger = isNumber & ((logit > Value) | (Index < 0));
-        return new()
-        {
-            Value = Utilities.Select(isLarger, logit, Value),
-            Code = Utilities.Select(isLarger, code, Code),
-            Index = Utilities.Select(isLarger, index, Index),
-        };
-    }
-
-    /// <summary>The first logit where all are NaN.</summary>
-    internal readonly LargestLogit OrFirst(float logit, float code) => new()
-    {
-        Value = Utilities.Select(Index < 0, logit, Value),
-        Code = Utilities.Select(Index < 0, code, Code),
-        Index = IntrinsicMath.Max(Index, 0),
-    };
-}
-
 /// <summary>What the directions to the codes need of a codebook and the code in use.</summary>
 internal struct MappingCodes
 {
@@ -110,7 +78,11 @@ internal interface IMappingRow<T>
 
     static abstract T Load(ArrayView<float> view, long at);
 
-    LargestLogit Largest(LargestLogit before, T codes, int first);
+    /// <summary>The largest number; NaN counts as -infinity.</summary>
+    float Largest();
+
+    /// <summary>The first that is equal to a number, counted from <paramref name="first"/> on, or more than any.</summary>
+    int IndexOf(float number, int first);
 
     float First();
 
@@ -141,8 +113,9 @@ internal struct MappingOne : IMappingRow<MappingOne>
 
     public static MappingOne Load(ArrayView<float> view, long at) => new() { Value = view[at] };
 
-    public readonly LargestLogit Largest(LargestLogit before, MappingOne codes, int first) =>
-        before.Or(Value, codes.Value, first);
+    public readonly float Largest() => Utilities.Select(Value > float.NegativeInfinity, Value, float.NegativeInfinity);
+
+    public readonly int IndexOf(float number, int first) => Utilities.Select(Value == number, first, MappingArguments.NoCode);
 
     public readonly float First() => Value;
 
@@ -177,8 +150,15 @@ internal struct MappingPair<TLow, THigh> : IMappingRow<MappingPair<TLow, THigh>>
     public static MappingPair<TLow, THigh> Load(ArrayView<float> view, long at) =>
         new() { Low = TLow.Load(view, at), High = THigh.Load(view, at + TLow.Width) };
 
-    public readonly LargestLogit Largest(LargestLogit before, MappingPair<TLow, THigh> codes, int first) =>
-        High.Largest(Low.Largest(before, codes.Low, first), codes.High, first + TLow.Width);
+    public readonly float Largest()
+    {
+        float low = Low.Largest();
+        float high = High.Largest();
+        return Utilities.Select(high > low, high, low);
+    }
+
+    public readonly int IndexOf(float number, int first) =>
+        IntrinsicMath.Min(Low.IndexOf(number, first), High.IndexOf(number, first + TLow.Width));
 
     public readonly float First() => Low.First();
 
