@@ -9,10 +9,12 @@ using Kernels.References;
 using Kernels.References.Dct;
 using Kernels.References.Linear;
 using Kernels.References.Optimizers;
+using Kernels.References.Quantization;
 using Kernels.References.VectorQuantization;
 using Kernels.Tests.Dct;
 using Kernels.Tests.Linear;
 using Kernels.Tests.Optimizers;
+using Kernels.Tests.Quantization;
 using Kernels.Tests.VectorQuantization;
 
 namespace Kernels.Tests.Catalog;
@@ -134,6 +136,36 @@ public sealed partial class CompletenessTests
             "vq/softmaxcodes", typeof(SoftmaxCodesReference), typeof(SoftmaxCodesProperties),
             "VectorQuantization/SoftmaxCodesBenchmarks.Backward"),
 
+        Quantization("Mapping*", typeof(MappingReference), typeof(MappingProperties), "MappingBenchmarks.Proximal"),
+        Quantization("LatentWork", typeof(LatentReference), typeof(LatentProperties), "MappingBenchmarks.LatentNumbers"),
+        Quantization(
+            "quantization/codebookgradient", typeof(CodebookGradientReference), typeof(CodebookGradientProperties),
+            "CodebookGradientBenchmarks.Backward"),
+        Quantization(
+            "CodebookScaleWork", typeof(CodebookGradientReference), typeof(CodebookGradientProperties),
+            "CodebookGradientBenchmarks.Backward"),
+        Quantization(
+            "CodebookDotWork", typeof(CodebookGradientReference), typeof(CodebookGradientProperties),
+            "CodebookGradientBenchmarks.Backward"),
+        Quantization(
+            "CodebookFoldWork", typeof(CodebookGradientReference), typeof(CodebookGradientProperties),
+            "CodebookGradientBenchmarks.Backward"),
+        Quantization(
+            "CodebookQuotientWork", typeof(CodebookFitReference), typeof(CodebookGradientProperties),
+            "CodebookGradientBenchmarks.Fit"),
+        Quantization(
+            "Reconstruction*", typeof(ReconstructionReference), typeof(ReconstructionProperties),
+            "ReconstructionBenchmarks.Objective"),
+        Quantization(
+            "JointDescentWork", typeof(ReconstructionReference), typeof(JointQuantizerProperties),
+            "JointQuantizerBenchmarks.Rounds"),
+        Quantization(
+            "JointNearestWork", typeof(AssignReference), typeof(JointQuantizerProperties), "JointQuantizerBenchmarks.Rounds"),
+        Joint("JointValueWork"),
+        Joint("JointStartWork"),
+        Joint("JointClampWork"),
+        Joint("JointAscendWork"),
+
         new("dct/transform", typeof(TransformReference), typeof(TransformProperties), "Dct/DctBenchmarks.Rows"),
         new("dct/select", typeof(SelectReference), typeof(SelectProperties), "Dct/DctSelectBenchmarks.Select"),
         new("GatherWork", typeof(SelectReference), typeof(SelectProperties), "Dct/DctSelectBenchmarks.Select"),
@@ -201,6 +233,12 @@ public sealed partial class CompletenessTests
 
     private static Algorithm Quantize(string name) => new(
         name, typeof(QuantizeReference), typeof(QuantizeProperties), "VectorQuantization/QuantizeBenchmarks.Quantizing");
+
+    private static Algorithm Quantization(string name, Type oracle, Type properties, string benchmark) => new(
+        name, oracle, properties, $"Quantization/{benchmark}");
+
+    private static Algorithm Joint(string name) => Quantization(
+        name, typeof(ReconstructionReference), typeof(JointQuantizerProperties), "JointQuantizerBenchmarks.Steps");
 
     private static Algorithm Norm(string name, string benchmark) => new(
         name, typeof(GradientNormReference), typeof(GradientNormProperties),

@@ -1,7 +1,13 @@
 using System.Reflection;
 using Kernels.DeviceCode.Common;
 using Kernels.DeviceCode.Optimizers;
+using Kernels.DeviceCode.Quantization;
 using Kernels.DeviceCode.Storage;
+using Four = Kernels.DeviceCode.Quantization.MappingPair<
+    Kernels.DeviceCode.Quantization.MappingPair<
+        Kernels.DeviceCode.Quantization.MappingOne, Kernels.DeviceCode.Quantization.MappingOne>,
+    Kernels.DeviceCode.Quantization.MappingPair<
+        Kernels.DeviceCode.Quantization.MappingOne, Kernels.DeviceCode.Quantization.MappingOne>>;
 
 namespace Kernels.Tests.Catalog;
 
@@ -20,6 +26,14 @@ internal static class DeviceKernels
         typeof(Copied<F16>),
         typeof(Controlled<Averaged<Copied<BF16>>>),
         typeof(Controlled<Averaged<Copied<StochasticBF16>>>),
+    ];
+
+    // Rows are made of each other, too.
+    private static readonly Type[] s_mappingRows =
+    [
+        typeof(MappingPair<MappingOne, MappingOne>),
+        typeof(MappingPair<MappingPair<MappingOne, MappingOne>, MappingOne>),
+        typeof(MappingPair<MappingPair<Four, Four>, MappingPair<Four, Four>>),
     ];
 
     /// <summary>Id of each kernel and its closed methods.</summary>
@@ -58,6 +72,11 @@ internal static class DeviceKernels
         if (wanted.Contains(typeof(IExtras)))
         {
             return s_extras;
+        }
+
+        if (Array.Exists(wanted, w => w.IsGenericType && w.GetGenericTypeDefinition() == typeof(IMappingRow<>)))
+        {
+            return s_mappingRows;
         }
 
         Type[] found =

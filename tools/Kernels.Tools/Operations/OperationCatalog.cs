@@ -58,6 +58,7 @@ internal static class OperationCatalog
         new SelectOperation(),
         new BackProjectOperation(),
         new RemapOperation(),
+        new ProximalOperation(),
     ];
 
     /// <summary>The operation of that name.</summary>
