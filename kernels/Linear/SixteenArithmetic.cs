@@ -159,4 +159,25 @@ internal partial struct Sixteen
         (((V0 + V8) + (V4 + V12)) + ((V2 + V10) + (V6 + V14))) + (((V1 + V9) + (V5 + V13)) + ((V3 + V11) + (V7 + V15)));
 
     private static float ExpOf(float x) => Exponential.OfNegative(Lane.Of(x)).Value;
+
+    /// <summary>Each over a divisor.</summary>
+    internal readonly Sixteen Over(float divisor) => new()
+    {
+        V0 = V0 / divisor,
+        V1 = V1 / divisor,
+        V2 = V2 / divisor,
+        V3 = V3 / divisor,
+        V4 = V4 / divisor,
+        V5 = V5 / divisor,
+        V6 = V6 / divisor,
+        V7 = V7 / divisor,
+        V8 = V8 / divisor,
+        V9 = V9 / divisor,
+        V10 = V10 / divisor,
+        V11 = V11 / divisor,
+        V12 = V12 / divisor,
+        V13 = V13 / divisor,
+        V14 = V14 / divisor,
+        V15 = V15 / divisor,
+    };
 }

@@ -1,0 +1,58 @@
+using System.Runtime.CompilerServices;
+using ILGPU;
+using ILGPU.Runtime;
+using Kernels.Linear;
+using Kernels.Validation;
+
+namespace Kernels.Quantization;
+
+/// <summary>The checks that what works on quantized matrices shares.</summary>
+internal static class QuantizationChecks
+{
+    /// <summary>The accelerator and the layout that an object is made for.</summary>
+    internal static void Made(Accelerator accelerator, CodebookLayout layout)
+    {
+        Require.NotNull(accelerator);
+        ObjectDisposedException.ThrowIf(accelerator.IsDisposed, accelerator);
+        Require.NotNull(layout);
+    }
+
+    /// <summary>Scales as the layout wants them; none where it has none.</summary>
+    internal static void Scales(
+        Accelerator accelerator, CodebookLayout layout, TensorView view,
+        [CallerArgumentExpression(nameof(view))] string? name = null)
+    {
+        Require.Tensor(accelerator, layout.ScaleCount, view, name);
+        if (layout.ScaleCount > 0 && view.Storage != layout.ScaleStorage)
+        {
+            throw new ArgumentException($"The storage must be {layout.ScaleStorage}, and is {view.Storage}.", name);
+        }
+    }
+
+    /// <summary>Codebooks as the layout wants them.</summary>
+    internal static void Codebook(
+        Accelerator accelerator, CodebookLayout layout, TensorView view,
+        [CallerArgumentExpression(nameof(view))] string? name = null) =>
+        LinearChecks.Floats(accelerator, layout.CodebookLength, view, name);
+
+    /// <summary>Codebooks of single numbers, finite and ascending.</summary>
+    internal static void Ascending(
+        CodebookLayout layout, ReadOnlySpan<float> codebook,
+        [CallerArgumentExpression(nameof(codebook))] string? name = null)
+    {
+        Require.Length(layout.CodebookLength, codebook.Length, name);
+        for (int i = 0; i < codebook.Length; i++)
+        {
+            if (!float.IsFinite(codebook[i]))
+            {
+                throw new ArgumentException($"The codes must be finite; {i} is {codebook[i]}.", name);
+            }
+
+            if (layout.Length == 1 && i % layout.Codes > 0 && codebook[i] < codebook[i - 1])
+            {
+                throw new ArgumentException(
+                    $"The codes must ascend; {codebook[i]} follows {codebook[i - 1]} at {i}.", name);
+            }
+        }
+    }
+}
