@@ -13,6 +13,9 @@ internal static class AssignArguments
 {
     /// <summary>Up to so many codes, limits are counted; with more, they are searched.</summary>
     internal const int MostCounted = 16;
+
+    /// <summary>Limits of a codebook at least, so that they can be counted by fours.</summary>
+    internal const int LeastWidth = 4;
 }
 
 /// <summary>The nearest code of each weight, or of each few.</summary>
@@ -22,7 +25,7 @@ internal static class AssignArguments
 /// neighbouring codes; of equal codes all but the last have the limit of the last, so that the first of them is found,
 /// and beyond the last different code a limit is infinite.
 /// Shapes: w [rows, columns], index [rows, columns / length], codebooks [codebooks, k, length], limits [codebooks, width],
-/// width the least power of two that is not less than k.
+/// width the least power of two that is not less than k and 4.
 /// Storage: w and scales F32, F16, BF16; arithmetic binary32.
 /// Traffic: the weights once, a byte for each code.
 /// Ties: the lower code. NaN has code 0, unless its scale is 0, which makes every x 0. Order: none; one code each.
@@ -195,9 +198,12 @@ internal struct AssignSixteenWork<TWeight, TScale> : IItemWork
         var codes = SixteenIndices.Of(0);
         if (Arguments.Width <= AssignArguments.MostCounted)
         {
-            for (int limit = 0; limit < Arguments.Codes - 1; limit++)
+            for (int limit = limits; limit < limits + Arguments.Width; limit += AssignArguments.LeastWidth)
             {
-                codes.CountAbove(x, Arguments.Limits[limits + limit]);
+                codes.CountAbove(x, Arguments.Limits[limit]);
+                codes.CountAbove(x, Arguments.Limits[limit + 1]);
+                codes.CountAbove(x, Arguments.Limits[limit + 2]);
+                codes.CountAbove(x, Arguments.Limits[limit + 3]);
             }
         }
         else
@@ -301,6 +307,109 @@ internal readonly struct FourWeights : IAssignLength
 internal readonly struct EightWeights : IAssignLength
 {
     public static int Length => 8;
+}
+
+/// <summary>The same, sixteen codes per item, for OpenCL CPU devices.</summary>
+internal struct AssignVectorSixteenWork<TWeight, TScale, TLength> : IItemWork
+    where TWeight : struct, IStorage
+    where TScale : struct, IStorage
+    where TLength : struct, IAssignLength
+{
+    public AssignArguments<TWeight, TScale> Arguments;
+
+    public readonly Quad Uniform() => default;
+
+    public readonly void Item(long i, Quad uniform)
+    {
+        int code = (int)i * Sixteen.Width;
+        int codes = IntrinsicMath.Min(Sixteen.Width, Arguments.Count / TLength.Length - code);
+        int first = code * TLength.Length;
+        bool isOne = Arguments.TryShares(first, first + codes * TLength.Length - 1, out int codebook, out int share);
+        if (isOne & (codes == Sixteen.Width))
+        {
+            All(first, codebook, Arguments.Scale(share));
+            return;
+        }
+
+        var one = new AssignVectorWork<TWeight, TScale, TLength> { Arguments = Arguments };
+        for (int other = 0; other < codes; other++)
+        {
+            one.Item(code + other, default);
+        }
+    }
+
+    private readonly void All(int first, int codebook, float scale)
+    {
+        Sixteen x0 = Numbers(first, 0, scale);
+        Sixteen x1 = Numbers(first, 1, scale);
+        Sixteen x2 = default;
+        Sixteen x3 = default;
+        Sixteen x4 = default;
+        Sixteen x5 = default;
+        Sixteen x6 = default;
+        Sixteen x7 = default;
+        if (TLength.Length > 2)
+        {
+            x2 = Numbers(first, 2, scale);
+            x3 = Numbers(first, 3, scale);
+        }
+
+        if (TLength.Length > 4)
+        {
+            x4 = Numbers(first, 4, scale);
+            x5 = Numbers(first, 5, scale);
+            x6 = Numbers(first, 6, scale);
+            x7 = Numbers(first, 7, scale);
+        }
+
+        long at = (long)codebook * Arguments.Codes * TLength.Length;
+        var best = SixteenIndices.Of(0);
+        var least = Sixteen.Of(float.PositiveInfinity);
+        for (int code = 0; code < Arguments.Codes; code++)
+        {
+            Sixteen distance = Square(x0, at) + Square(x1, at + 1);
+            if (TLength.Length > 2)
+            {
+                distance += Square(x2, at + 2);
+                distance += Square(x3, at + 3);
+            }
+
+            if (TLength.Length > 4)
+            {
+                distance += Square(x4, at + 4);
+                distance += Square(x5, at + 5);
+                distance += Square(x6, at + 6);
+                distance += Square(x7, at + 7);
+            }
+
+            at += TLength.Length;
+            best.TakeIfGreater(least, distance, code);
+            least = Sixteen.IfGreater(least, distance, distance, least);
+        }
+
+        best.Store(Arguments.Index, first / TLength.Length);
+    }
+
+    private readonly Sixteen Numbers(int first, int k, float scale)
+    {
+        var x = Sixteen.DecodedStrided(Arguments.Weights, first + k, TLength.Length);
+        if (Arguments.HasScale != 0)
+        {
+            x = x.Over(scale);
+            if (scale == 0f)
+            {
+                x = Sixteen.Of(0f);
+            }
+        }
+
+        return x;
+    }
+
+    private readonly Sixteen Square(Sixteen x, long at)
+    {
+        Sixteen difference = x - Sixteen.Of(Arguments.Codebook[at]);
+        return difference.Times(difference);
+    }
 }
 
 /// <summary>The code of the least squared distance to a few weights, one code per item.</summary>

@@ -12,7 +12,7 @@ public partial class AssignBenchmarks
 
     /// <summary>TorchSharp with the matrix of distances, in pieces of 64 rows.</summary>
     [Benchmark]
-    public long TorchSharpArgmin()
+    public float TorchSharpArgmin()
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
@@ -28,7 +28,7 @@ public partial class AssignBenchmarks
 
     /// <summary>TorchSharp's own search among the middles.</summary>
     [Benchmark]
-    public int TorchSharpBucketize()
+    public float TorchSharpBucketize()
     {
         using Tensor index = bucketize(_torchWeights, _torchMiddles, true);
         return index[0, 0].item<int>();

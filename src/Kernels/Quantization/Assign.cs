@@ -69,7 +69,7 @@ public sealed class Assign : IDisposable
             DeviceClass.OpenClCpu => AssignWalk.Sixteens,
             _ => AssignWalk.Fours,
         };
-        _width = (int)BitOperations.RoundUpToPowerOf2((uint)layout.Codes);
+        _width = Math.Max(AssignArguments.LeastWidth, (int)BitOperations.RoundUpToPowerOf2((uint)layout.Codes));
         _codebooks = new ScopeMemory(accelerator, layout.Codebooks, layout.Rows);
         _scales = new ScopeMemory(accelerator, layout.Scales, layout.Rows);
         _limits = accelerator.Allocate1D<float>(layout.Length == 1 ? (long)layout.CodebookCount * _width : 1);
@@ -198,7 +198,7 @@ public sealed class Assign : IDisposable
         {
             if (owner._walk == AssignWalk.Host)
             {
-                owner.OnHost(w, scale, index);
+                owner.OnHost(w, codebook, scale, index);
                 return;
             }
 
@@ -217,19 +217,30 @@ public sealed class Assign : IDisposable
         where TScale : struct, IStorage
         where TLength : struct, IAssignLength
     {
-        private readonly ItemLauncher<AssignVectorWork<TWeight, TScale, TLength>> _vectors =
-            new(owner._accelerator, owner._facts);
+        private readonly ItemLauncher<AssignVectorSixteenWork<TWeight, TScale, TLength>>? _sixteens =
+            owner._walk == AssignWalk.Sixteens ? new(owner._accelerator, owner._facts) : null;
+
+        private readonly ItemLauncher<AssignVectorWork<TWeight, TScale, TLength>>? _ones =
+            owner._walk == AssignWalk.Fours ? new(owner._accelerator, owner._facts) : null;
 
         internal override void Run(
             Assign owner, AcceleratorStream stream, TensorView w, ArrayView<float> codebook, TensorView scale,
-            ArrayView<byte> index) =>
-            _vectors.Run(
-                stream,
-                new AssignVectorWork<TWeight, TScale, TLength>
-                {
-                    Arguments = owner.Arguments<TWeight, TScale>(w, codebook, scale, index),
-                },
+            ArrayView<byte> index)
+        {
+            if (owner._walk == AssignWalk.Host)
+            {
+                owner.OnHost(w, codebook, scale, index);
+                return;
+            }
+
+            AssignArguments<TWeight, TScale> arguments = owner.Arguments<TWeight, TScale>(w, codebook, scale, index);
+            _sixteens?.Run(
+                stream, new AssignVectorSixteenWork<TWeight, TScale, TLength> { Arguments = arguments },
+                0, (owner.Layout.CodeCount + 15L) / 16);
+            _ones?.Run(
+                stream, new AssignVectorWork<TWeight, TScale, TLength> { Arguments = arguments },
                 0, owner.Layout.CodeCount, grain: 1024);
+        }
     }
 
     private AssignArguments<TWeight, TScale> Arguments<TWeight, TScale>(
@@ -254,12 +265,14 @@ public sealed class Assign : IDisposable
                 && TensorRange.Of(index, nameof(index)).IsAligned(_accelerator, 4) ? 1 : 0,
         };
 
-    private unsafe void OnHost(TensorView w, TensorView scale, ArrayView<byte> index) => HostPool.Run(
+    private unsafe void OnHost(TensorView w, ArrayView<float> codebook, TensorView scale, ArrayView<byte> index) => HostPool.Run(
         new HostAssign
         {
             Weights = new HostStored(w),
             Scales = new HostStored(scale),
             Limits = (float*)_limits.View.BaseView.LoadEffectiveAddressAsPtr(),
+            Codebook = (float*)codebook.LoadEffectiveAddressAsPtr(),
+            Length = Layout.Length,
             Index = (byte*)index.LoadEffectiveAddressAsPtr(),
             Codebooks = _codebooks.Table,
             ScaleScope = _scales.Table,
@@ -269,5 +282,5 @@ public sealed class Assign : IDisposable
             HasScale = Layout.Scales is not null,
             HasShares = HasShares,
         },
-        Layout.WeightCount, HostAssign.Grain, _facts.Cores);
+        Layout.WeightCount, Layout.Length == 1 ? HostAssign.Grain : HostAssign.VectorGrain, _facts.Cores);
 }

@@ -14,12 +14,19 @@ internal unsafe struct HostAssign : IHostWork
     /// <summary>Weights worth a thread.</summary>
     internal const int Grain = 16_384;
 
+    /// <summary>The same for codes of several weights.</summary>
+    internal const int VectorGrain = 4096;
+
     private const int Block = 512;
 
     public HostStored Weights;
     public HostStored Scales;
     public float* Limits;
+    public float* Codebook;
     public byte* Index;
+
+    /// <summary>Weights of a code.</summary>
+    public int Length;
     public ScopeTable Codebooks;
     public ScopeTable ScaleScope;
     public int Columns;
@@ -32,6 +39,7 @@ internal unsafe struct HostAssign : IHostWork
     {
         float* room = stackalloc float[Block];
         float* numbers = stackalloc float[Block];
+        float* turned = stackalloc float[Block];
         float one;
         for (long first = begin; first < end;)
         {
@@ -59,7 +67,12 @@ internal unsafe struct HostAssign : IHostWork
             }
 
             float* limits = Limits + ((long)codebook * Width);
-            if (Width <= AssignArguments.MostCounted)
+            if (Length > 1)
+            {
+                Turn(x, turned, count);
+                Nearest(turned, Codebook + ((long)codebook * Codes * Length), Index + (first / Length), count / Length);
+            }
+            else if (Width <= AssignArguments.MostCounted)
             {
                 Count(x, limits, Index + first, count);
             }
@@ -173,6 +186,71 @@ internal unsafe struct HostAssign : IHostWork
             }
 
             index[i] = (byte)code;
+        }
+    }
+
+    /// <summary>The first weight of each code, then the second, ...: [length, count / length].</summary>
+    private readonly void Turn(float* x, float* turned, int count)
+    {
+        int codes = count / Length;
+        for (int k = 0; k < Length; k++)
+        {
+            for (int i = 0; i < codes; i++)
+            {
+                turned[(k * codes) + i] = x[(i * Length) + k];
+            }
+        }
+    }
+
+    private readonly void Nearest(float* turned, float* codebook, byte* index, int count)
+    {
+        int* found = stackalloc int[Vector<int>.Count];
+        int i = 0;
+        for (; i <= count - Vector<float>.Count; i += Vector<float>.Count)
+        {
+            Vector<int> best = default;
+            var least = new Vector<float>(float.PositiveInfinity);
+            float* at = codebook;
+            for (int code = 0; code < Codes; code++, at += Length)
+            {
+                Vector<float> sum = default;
+                for (int k = 0; k < Length; k++)
+                {
+                    Vector<float> difference = Vector.Load(turned + (k * count) + i) - new Vector<float>(at[k]);
+                    sum += difference * difference;
+                }
+
+                Vector<int> isLess = Vector.LessThan(sum, least);
+                best = Vector.ConditionalSelect(isLess, new Vector<int>(code), best);
+                least = Vector.ConditionalSelect(isLess, sum, least);
+            }
+
+            best.Store(found);
+            for (int k = 0; k < Vector<int>.Count; k++)
+            {
+                index[i + k] = (byte)found[k];
+            }
+        }
+
+        for (; i < count; i++)
+        {
+            int best = 0;
+            float least = float.PositiveInfinity;
+            float* at = codebook;
+            for (int code = 0; code < Codes; code++, at += Length)
+            {
+                float sum = 0f;
+                for (int k = 0; k < Length; k++)
+                {
+                    float difference = turned[(k * count) + i] - at[k];
+                    sum += difference * difference;
+                }
+
+                best = sum < least ? code : best;
+                least = sum < least ? sum : least;
+            }
+
+            index[i] = (byte)best;
         }
     }
 }
