@@ -128,4 +128,42 @@ internal struct SixteenIndices
         bytes[at + 14] = (byte)V14;
         bytes[at + 15] = (byte)V15;
     }
+
+    /// <summary>The bits of a magnitude; 0 for what is not finite.</summary>
+    internal static int Magnitude(float number)
+    {
+        int bits = (int)(Interop.FloatAsInt(number) & 0x7FFFFFFFu);
+        return Utilities.Select(bits < 0x7F800000, bits, 0);
+    }
+
+    /// <summary>The larger of each and the bits of a magnitude.</summary>
+    internal void TakeLargerMagnitude(Sixteen numbers)
+    {
+        V0 = IntrinsicMath.Max(V0, Magnitude(numbers.V0));
+        V1 = IntrinsicMath.Max(V1, Magnitude(numbers.V1));
+        V2 = IntrinsicMath.Max(V2, Magnitude(numbers.V2));
+        V3 = IntrinsicMath.Max(V3, Magnitude(numbers.V3));
+        V4 = IntrinsicMath.Max(V4, Magnitude(numbers.V4));
+        V5 = IntrinsicMath.Max(V5, Magnitude(numbers.V5));
+        V6 = IntrinsicMath.Max(V6, Magnitude(numbers.V6));
+        V7 = IntrinsicMath.Max(V7, Magnitude(numbers.V7));
+        V8 = IntrinsicMath.Max(V8, Magnitude(numbers.V8));
+        V9 = IntrinsicMath.Max(V9, Magnitude(numbers.V9));
+        V10 = IntrinsicMath.Max(V10, Magnitude(numbers.V10));
+        V11 = IntrinsicMath.Max(V11, Magnitude(numbers.V11));
+        V12 = IntrinsicMath.Max(V12, Magnitude(numbers.V12));
+        V13 = IntrinsicMath.Max(V13, Magnitude(numbers.V13));
+        V14 = IntrinsicMath.Max(V14, Magnitude(numbers.V14));
+        V15 = IntrinsicMath.Max(V15, Magnitude(numbers.V15));
+    }
+
+    /// <summary>The largest of all.</summary>
+    internal readonly int Largest()
+    {
+        int a = IntrinsicMath.Max(IntrinsicMath.Max(V0, V1), IntrinsicMath.Max(V2, V3));
+        int b = IntrinsicMath.Max(IntrinsicMath.Max(V4, V5), IntrinsicMath.Max(V6, V7));
+        int c = IntrinsicMath.Max(IntrinsicMath.Max(V8, V9), IntrinsicMath.Max(V10, V11));
+        int d = IntrinsicMath.Max(IntrinsicMath.Max(V12, V13), IntrinsicMath.Max(V14, V15));
+        return IntrinsicMath.Max(IntrinsicMath.Max(a, b), IntrinsicMath.Max(c, d));
+    }
 }

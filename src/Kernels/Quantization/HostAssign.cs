@@ -49,7 +49,8 @@ internal unsafe struct HostAssign : IHostWork
             if (HasShares)
             {
                 int row = (int)first / Columns;
-                next = Math.Min(next, Math.Min(End(Codebooks, row, first), End(ScaleScope, row, first)));
+                next = Math.Min(next, Math.Min(
+                    Codebooks.End(row, (int)first, Columns), ScaleScope.End(row, (int)first, Columns)));
                 codebook = Codebooks.Of(row, (int)first);
                 scale = HasScale ? *Scales.Values(ScaleScope.Of(row, (int)first), 1, &one) : 1f;
             }
@@ -84,14 +85,6 @@ internal unsafe struct HostAssign : IHostWork
             first = next;
         }
     }
-
-    /// <summary>The end of the share, or of the row.</summary>
-    private readonly long End(in ScopeTable scope, int row, long weight) => scope.Kind switch
-    {
-        (int)WeightScopeKind.Tensor => long.MaxValue,
-        (int)WeightScopeKind.Blocks => ((weight / scope.Block) + 1) * scope.Block,
-        _ => (row + 1L) * Columns,
-    };
 
     private static void Divide(float* x, float scale, float* quotients, int count)
     {

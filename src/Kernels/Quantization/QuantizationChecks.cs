@@ -17,6 +17,14 @@ internal static class QuantizationChecks
         Require.NotNull(layout);
     }
 
+    /// <summary>A matrix of fewer than 2^31 weights.</summary>
+    internal static void Shape(int rows, int columns)
+    {
+        Require.AtLeast(rows, 1);
+        Require.AtLeast(columns, 1);
+        Require.InRange((double)rows * columns, 1, int.MaxValue + 1.0, nameof(columns));
+    }
+
     /// <summary>Scales as the layout wants them; none where it has none.</summary>
     internal static void Scales(
         Accelerator accelerator, CodebookLayout layout, TensorView view,
