@@ -80,6 +80,11 @@ public sealed class Assign : IDisposable
     /// <summary>The matrix.</summary>
     public CodebookLayout Layout { get; }
 
+    /// <summary>Limits of a codebook, with those behind the last.</summary>
+    internal int Width => _width;
+
+    internal AssignWalk Walk => _walk;
+
     /// <summary>Enqueues the search.</summary>
     /// <param name="stream">A stream of the accelerator.</param>
     /// <param name="w">The weights, [rows, columns], row-major.</param>
