@@ -230,31 +230,42 @@ internal struct CodebookFitSumWork<TWeight> : IItemWork
     }
 }
 
-/// <summary>The same, sixteen weights at a time, for OpenCL CPU devices.</summary>
+/// <summary>The same, one chunk per item and sixteen weights at a time, for OpenCL CPU devices.</summary>
 internal struct CodebookFitSixteenWork<TWeight> : IItemWork
     where TWeight : struct, IStorage
 {
     public CodebookFitSumWork<TWeight> Sum;
 
+    /// <summary>[chunks, 2, 16]: sums pass through memory, from runs of stores the compiler finds its SIMD.</summary>
+    public ArrayView<float> Lanes;
+
     public readonly Quad Uniform() => default;
 
     public readonly void Item(long i, Quad uniform)
     {
-        CodebookFitArguments arguments = Sum.Arguments;
-        int chunk = (int)(i / arguments.Codes);
-        int code = (int)(i - (long)chunk * arguments.Codes);
-        int group = arguments.ChunkGroup[chunk];
-        if (arguments.IsMoving[group] == 0)
+        int chunk = (int)i;
+        int group = Sum.Arguments.ChunkGroup[chunk];
+        if (Sum.Arguments.IsMoving[group] == 0)
         {
             return;
         }
 
-        arguments.Between(group, code, out float low, out float high);
-        float centre = arguments.Codebook[(long)group * arguments.Codes + code];
+        // A bound that differs between the items: else PoCL would run the items inside of this loop.
+        int codes = IntrinsicMath.Min(Sum.Arguments.Codes, Sum.Arguments.Codes + chunk);
+        for (int code = 0; code < codes; code++)
+        {
+            Code(chunk, group, code);
+        }
+    }
+
+    private readonly void Code(int chunk, int group, int code)
+    {
+        Sum.Arguments.Between(group, code, out float low, out float high);
+        float centre = Sum.Arguments.Codebook[(long)group * Sum.Arguments.Codes + code];
         var distances = Sixteen.Of(0f);
         var masses = Sixteen.Of(0f);
-        int at = arguments.ChunkBegin[chunk];
-        int end = arguments.ChunkBegin[chunk + 1];
+        int at = Sum.Arguments.ChunkBegin[chunk];
+        int end = Sum.Arguments.ChunkBegin[chunk + 1];
         if (Sum.HasH != 0)
         {
             for (; at <= end - Sixteen.Width; at += Sixteen.Width)
@@ -267,23 +278,42 @@ internal struct CodebookFitSixteenWork<TWeight> : IItemWork
         }
         else
         {
-            for (; at <= end - Sixteen.Width; at += Sixteen.Width)
+            // Two sums at a time: an addition waits for the one before.
+            var others = Sixteen.Of(0f);
+            var ones = Sixteen.Of(0f);
+            for (; at <= end - 2 * Sixteen.Width; at += 2 * Sixteen.Width)
             {
                 var x = Sixteen.Decoded(Sum.Numbers, at);
                 distances += x.DistancesIn(low, high, centre);
                 masses += x.OnesIn(low, high);
+                var y = Sixteen.Decoded(Sum.Numbers, at + Sixteen.Width);
+                others += y.DistancesIn(low, high, centre);
+                ones += y.OnesIn(low, high);
             }
+
+            distances += others;
+            masses += ones;
         }
 
-        float distance = distances.Sum();
-        float mass = masses.Sum();
+        long lanes = (long)chunk * 2 * Sixteen.Width;
+        distances.Store(Lanes, lanes);
+        masses.Store(Lanes, lanes + Sixteen.Width);
+        float distance = 0f;
+        float mass = 0f;
         for (; at < end; at++)
         {
             Sum.One(at, low, high, centre, ref distance, ref mass);
         }
 
-        arguments.Distances[i] = distance;
-        arguments.Masses[i] = mass;
+        for (int lane = 0; lane < Sixteen.Width; lane++)
+        {
+            distance += Lanes[lanes + lane];
+            mass += Lanes[lanes + Sixteen.Width + lane];
+        }
+
+        long place = (long)chunk * Sum.Arguments.Codes + code;
+        Sum.Arguments.Distances[place] = distance;
+        Sum.Arguments.Masses[place] = mass;
     }
 }
 

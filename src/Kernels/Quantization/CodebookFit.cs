@@ -49,6 +49,7 @@ public sealed class CodebookFit : IDisposable
     private readonly MemoryBuffer1D<float, Stride1D.Dense> _numbers;
     private readonly MemoryBuffer1D<int, Stride1D.Dense> _isMoving;
     private readonly CodebookFitArguments _arguments;
+    private readonly ArrayView<float> _lanes;
     private readonly ArrayView<float> _sorted;
     private readonly ArrayView<float> _sums;
     private readonly ItemLauncher<CodebookFitStartWork> _start;
@@ -103,14 +104,17 @@ public sealed class CodebookFit : IDisposable
         long ofRuns = Math.Max(1L, (long)_pieces.Runs * layout.Codes);
         long ofSums = (layout.WeightCount / CodebookFitErrorWork<F32>.Fold) + 1L;
         // What the start is read off is needed no more when sums begin, and those no more when the error is measured.
+        long ofLanes = _walk == AssignWalk.Sixteens ? 32L * _pieces.Chunks : 0;
         long shared = Math.Max(Math.Max((long)groups * samples, 2 * ofChunks), 2 * ofSums);
-        _numbers = accelerator.Allocate1D<float>(layout.CodebookLength + ((long)groups * _assign.Width) + shared + (2 * ofRuns));
+        _numbers = accelerator.Allocate1D<float>(layout.CodebookLength + ((long)groups * _assign.Width) + shared
+            + (2 * ofRuns) + ofLanes);
         _isMoving = accelerator.Allocate1D<int>(groups);
         long at = 0;
         ArrayView<float> moved = Take(layout.CodebookLength);
         ArrayView<float> limits = Take((long)groups * _assign.Width);
         ArrayView<float> runDistances = Take(ofRuns);
         ArrayView<float> runMasses = Take(ofRuns);
+        _lanes = Take(ofLanes);
         ArrayView<float> rest = Take(shared);
         _sorted = rest;
         _sums = rest;
@@ -381,7 +385,9 @@ public sealed class CodebookFit : IDisposable
                 HasH = h.Length > 0 ? 1 : 0,
             };
             _ones?.Run(stream, work, 0, items, grain: 64);
-            _sixteens?.Run(stream, new CodebookFitSixteenWork<TWeight> { Sum = work }, 0, items, grain: 64);
+            _sixteens?.Run(
+                stream, new CodebookFitSixteenWork<TWeight> { Sum = work, Lanes = owner._lanes }, 0, owner._pieces.Chunks,
+                grain: 1);
             if (owner._walk == AssignWalk.Host)
             {
                 var host = new HostCodebookFit
