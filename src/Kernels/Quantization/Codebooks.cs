@@ -62,21 +62,22 @@ public static class Codebooks
 
         Array.Sort(sorted);
         var quantiles = new float[codes];
-        OfSorted(sorted, quantiles);
+        for (int j = 0; j < codes; j++)
+        {
+            quantiles[j] = (float)Quantile(sorted, j, codes);
+        }
+
         return quantiles;
     }
 
-    /// <summary>The same of sorted numbers.</summary>
-    internal static void OfSorted(ReadOnlySpan<float> sorted, Span<float> quantiles)
+    /// <summary>One of so many quantiles of sorted numbers.</summary>
+    internal static double Quantile(ReadOnlySpan<float> sorted, int j, int quantiles)
     {
-        for (int j = 0; j < quantiles.Length; j++)
-        {
-            long numerator = ((2L * j) + 1) * (sorted.Length - 1);
-            int place = (int)(numerator / (2L * quantiles.Length));
-            double rest = numerator % (2L * quantiles.Length) / (2.0 * quantiles.Length);
-            double low = sorted[place];
-            double high = sorted[Math.Min(place + 1, sorted.Length - 1)];
-            quantiles[j] = (float)(low + (rest * (high - low)));
-        }
+        long numerator = ((2L * j) + 1) * (sorted.Length - 1);
+        int place = (int)(numerator / (2L * quantiles));
+        double rest = numerator % (2L * quantiles) / (2.0 * quantiles);
+        double low = sorted[place];
+        double high = sorted[Math.Min(place + 1, sorted.Length - 1)];
+        return low + (rest * (high - low));
     }
 }
