@@ -9,10 +9,12 @@ using Kernels.References;
 using Kernels.References.Dct;
 using Kernels.References.Linear;
 using Kernels.References.Optimizers;
+using Kernels.References.Quantization;
 using Kernels.References.VectorQuantization;
 using Kernels.Tests.Dct;
 using Kernels.Tests.Linear;
 using Kernels.Tests.Optimizers;
+using Kernels.Tests.Quantization;
 using Kernels.Tests.VectorQuantization;
 
 namespace Kernels.Tests.Catalog;
@@ -144,6 +146,23 @@ public sealed partial class CompletenessTests
         new("ScaledControl", typeof(DctAdamWReference), typeof(DctAdamWProperties), "Dct/DctStepBenchmarks.DctAdamW"),
         new("Commit*", typeof(DctAdamWReference), typeof(DctAdamWProperties), "Dct/DctStepBenchmarks.DctAdamWFeedback"),
         new("Remap*", typeof(RemapReference), typeof(RemapProperties), "Dct/DctRemapBenchmarks.Remap"),
+
+        new("AssignLimitWork", typeof(AssignReference), typeof(AssignProperties), "Quantization/AssignBenchmarks.Assigning"),
+        new("AssignSixteenWork", typeof(AssignReference), typeof(AssignProperties), "Quantization/AssignBenchmarks.Assigning"),
+        new("AssignFourWork", typeof(AssignReference), typeof(AssignProperties), "Quantization/AssignBenchmarks.InBlocks"),
+        new("AssignVector*", typeof(AssignReference), typeof(AssignProperties), "Quantization/AssignBenchmarks.Pairs"),
+        new(
+            "AbsMax*", typeof(BlockAbsMaxReference), typeof(AbsMaxProperties),
+            "Quantization/CodebookFitBenchmarks.LargestOfBlocks"),
+        new(
+            "DoubleQuantization*", typeof(DoubleQuantizationReference), typeof(DoubleQuantizationProperties),
+            "Quantization/CodebookFitBenchmarks.ScalesInBytes"),
+        new(
+            "CodebookFit*", typeof(CodebookFitReference), typeof(CodebookFitProperties),
+            "Quantization/CodebookFitBenchmarks.Lloyd"),
+        new(
+            "Permute*", typeof(GroupReference), typeof(RowGroupingProperties),
+            "Quantization/RowGroupingBenchmarks.PermuteRows"),
     ];
 
     // What walks and kernels take as their mathematics; storages and accesses move bits and are in StorageTests.

@@ -58,6 +58,10 @@ internal static class OperationCatalog
         new SelectOperation(),
         new BackProjectOperation(),
         new RemapOperation(),
+        new CodebookAssignOperation(),
+        new CodebookFitOperation(),
+        new CodebookGroupOperation(),
+        new CodebookNf4Operation(),
     ];
 
     /// <summary>The operation of that name.</summary>
