@@ -1,6 +1,5 @@
 using ILGPU.Runtime;
 using Kernels.Quantization;
-using Kernels.References;
 using Kernels.References.Quantization;
 using Kernels.Tests.Linear;
 using Kernels.Tests.Support;

@@ -2,7 +2,6 @@ using ILGPU.Runtime;
 using Kernels.Quantization;
 using Kernels.References.Quantization;
 using Kernels.Tests.Support;
-using Kernels.Tests.VectorQuantization;
 
 namespace Kernels.Tests.Quantization;
 
