@@ -50,8 +50,10 @@ public sealed class CodebookFit : IDisposable
     private readonly MemoryBuffer1D<int, Stride1D.Dense> _isMoving;
     private readonly CodebookFitArguments _arguments;
     private readonly ArrayView<float> _lanes;
+    private readonly ArrayView<float> _samples;
     private readonly ArrayView<float> _sorted;
     private readonly ArrayView<float> _sums;
+    private readonly ItemLauncher<CodebookFitSortWork> _sort;
     private readonly ItemLauncher<CodebookFitStartWork> _start;
     private readonly ItemLauncher<CodebookFitOrderWork> _order;
     private readonly ItemLauncher<AssignLimitWork> _limit;
@@ -105,7 +107,7 @@ public sealed class CodebookFit : IDisposable
         long ofSums = (layout.WeightCount / CodebookFitErrorWork<F32>.Fold) + 1L;
         // What the start is read off is needed no more when sums begin, and those no more when the error is measured.
         long ofLanes = _walk == AssignWalk.Sixteens ? 32L * _pieces.Chunks : 0;
-        long shared = Math.Max(Math.Max((long)groups * samples, 2 * ofChunks), 2 * ofSums);
+        long shared = Math.Max(Math.Max(2L * groups * samples, 2 * ofChunks), 2 * ofSums);
         _numbers = accelerator.Allocate1D<float>(layout.CodebookLength + ((long)groups * _assign.Width) + shared
             + (2 * ofRuns) + ofLanes);
         _isMoving = accelerator.Allocate1D<int>(groups);
@@ -116,7 +118,8 @@ public sealed class CodebookFit : IDisposable
         ArrayView<float> runMasses = Take(ofRuns);
         _lanes = Take(ofLanes);
         ArrayView<float> rest = Take(shared);
-        _sorted = rest;
+        _samples = rest.SubView(0, (long)groups * samples);
+        _sorted = rest.SubView((long)groups * samples, (long)groups * samples);
         _sums = rest;
         _arguments = new CodebookFitArguments
         {
@@ -136,6 +139,7 @@ public sealed class CodebookFit : IDisposable
             Width = _assign.Width,
             Samples = samples,
         };
+        _sort = new ItemLauncher<CodebookFitSortWork>(accelerator, _facts);
         _start = new ItemLauncher<CodebookFitStartWork>(accelerator, _facts);
         _order = new ItemLauncher<CodebookFitOrderWork>(accelerator, _facts);
         _limit = new ItemLauncher<AssignLimitWork>(accelerator, _facts);
@@ -280,6 +284,9 @@ public sealed class CodebookFit : IDisposable
         else
         {
             kind.Sample(this, stream, w, arguments);
+            _sort.Run(
+                stream, new CodebookFitSortWork { Arguments = arguments, Samples = _samples, Sorted = _sorted },
+                0, (long)Layout.CodebookCount * arguments.Samples, grain: 64);
             _start.Run(
                 stream, new CodebookFitStartWork { Arguments = arguments, Sorted = _sorted }, 0, Layout.CodebookLength);
         }
@@ -368,7 +375,7 @@ public sealed class CodebookFit : IDisposable
                 {
                     Arguments = arguments,
                     Numbers = Stored.Of<TWeight>(w),
-                    Sorted = owner._sorted,
+                    Samples = owner._samples,
                 },
                 0, (long)owner.Layout.CodebookCount * arguments.Samples, grain: 64);
 

@@ -79,7 +79,7 @@ internal unsafe struct HostAssign : IHostWork
             }
             else
             {
-                Search(x, limits, Index + first, count);
+                Search(x, limits, Width, Index + first, count);
             }
 
             first = next;
@@ -146,7 +146,8 @@ internal unsafe struct HostAssign : IHostWork
         }
     }
 
-    private readonly void Search(float* x, float* limits, byte* index, int count)
+    /// <summary>The codes of numbers, by their limits.</summary>
+    internal static void Search(float* x, float* limits, int width, byte* index, int count)
     {
         int i = 0;
         if (Avx2.IsSupported)
@@ -156,7 +157,7 @@ internal unsafe struct HostAssign : IHostWork
             {
                 Vector256<float> numbers = Vector256.Load(x + i);
                 Vector256<int> code = default;
-                for (int step = Width / 2; step > 0; step /= 2)
+                for (int step = width / 2; step > 0; step /= 2)
                 {
                     Vector256<float> limit = Avx2.GatherVector256(limits + step - 1, code, 4);
                     code += Vector256.GreaterThan(numbers, limit).AsInt32() & Vector256.Create(step);
@@ -173,7 +174,7 @@ internal unsafe struct HostAssign : IHostWork
         for (; i < count; i++)
         {
             int code = 0;
-            for (int step = Width / 2; step > 0; step /= 2)
+            for (int step = width / 2; step > 0; step /= 2)
             {
                 code += x[i] > limits[code + step - 1] ? step : 0;
             }

@@ -1,4 +1,5 @@
 using System.Numerics;
+using ILGPU.Runtime;
 using Kernels.DeviceCode.Quantization;
 using Kernels.Host;
 using Kernels.Launching;
@@ -20,6 +21,7 @@ internal unsafe struct HostCodebookFit : IHostWork
     public readonly void Run(long begin, long end)
     {
         float* room = stackalloc float[Chunk];
+        byte* index = stackalloc byte[Chunk];
         for (int chunk = (int)begin; chunk < end; chunk++)
         {
             int group = Arguments.ChunkGroup[chunk];
@@ -31,6 +33,12 @@ internal unsafe struct HostCodebookFit : IHostWork
             int first = Arguments.ChunkBegin[chunk];
             int count = Arguments.ChunkBegin[chunk + 1] - first;
             float* x = Weights.Values(first, count, room);
+            if (Arguments.Codes > CodebookFitArguments.MostCompared)
+            {
+                Search(x, H is null ? null : H + first, count, index, chunk, group);
+                continue;
+            }
+
             for (int code = 0; code < Arguments.Codes; code++)
             {
                 Arguments.Between(group, code, out float low, out float high);
@@ -39,6 +47,26 @@ internal unsafe struct HostCodebookFit : IHostWork
                 Sum(
                     x, H is null ? null : H + first, count, low, high, centre, out Arguments.Distances[at],
                     out Arguments.Masses[at]);
+            }
+        }
+    }
+
+    private readonly void Search(float* x, float* h, int count, byte* index, int chunk, int group)
+    {
+        float* limits = (float*)Arguments.Limits.LoadEffectiveAddressAsPtr() + ((long)group * Arguments.Width);
+        float* codes = (float*)Arguments.Codebook.LoadEffectiveAddressAsPtr() + ((long)group * Arguments.Codes);
+        float* distances = (float*)Arguments.Distances.LoadEffectiveAddressAsPtr() + ((long)chunk * Arguments.Codes);
+        float* masses = (float*)Arguments.Masses.LoadEffectiveAddressAsPtr() + ((long)chunk * Arguments.Codes);
+        new Span<float>(distances, Arguments.Codes).Clear();
+        new Span<float>(masses, Arguments.Codes).Clear();
+        HostAssign.Search(x, limits, Arguments.Width, index, count);
+        for (int i = 0; i < count; i++)
+        {
+            float own = h is null ? 1f : h[i];
+            if (float.IsFinite(x[i]) && own > 0f)
+            {
+                distances[index[i]] += own * (x[i] - codes[index[i]]);
+                masses[index[i]] += own;
             }
         }
     }
