@@ -117,6 +117,28 @@ internal partial struct Sixteen : ILinearLane<Sixteen>
             V15 = view.Decode(view.Read(at + 15)),
         };
 
+    /// <summary>Sixteen elements of any storage, so far apart.</summary>
+    internal static Sixteen DecodedStrided<TStorage>(TStorage view, long at, int stride)
+        where TStorage : struct, IStorage => new()
+        {
+            V0 = view.Decode(view.Read(at + 0 * stride)),
+            V1 = view.Decode(view.Read(at + 1 * stride)),
+            V2 = view.Decode(view.Read(at + 2 * stride)),
+            V3 = view.Decode(view.Read(at + 3 * stride)),
+            V4 = view.Decode(view.Read(at + 4 * stride)),
+            V5 = view.Decode(view.Read(at + 5 * stride)),
+            V6 = view.Decode(view.Read(at + 6 * stride)),
+            V7 = view.Decode(view.Read(at + 7 * stride)),
+            V8 = view.Decode(view.Read(at + 8 * stride)),
+            V9 = view.Decode(view.Read(at + 9 * stride)),
+            V10 = view.Decode(view.Read(at + 10 * stride)),
+            V11 = view.Decode(view.Read(at + 11 * stride)),
+            V12 = view.Decode(view.Read(at + 12 * stride)),
+            V13 = view.Decode(view.Read(at + 13 * stride)),
+            V14 = view.Decode(view.Read(at + 14 * stride)),
+            V15 = view.Decode(view.Read(at + 15 * stride)),
+        };
+
     /// <summary>Sixteen times the same.</summary>
     internal static Sixteen Of(float value) => new()
     {

@@ -159,4 +159,88 @@ internal partial struct Sixteen
         (((V0 + V8) + (V4 + V12)) + ((V2 + V10) + (V6 + V14))) + (((V1 + V9) + (V5 + V13)) + ((V3 + V11) + (V7 + V15)));
 
     private static float ExpOf(float x) => Exponential.OfNegative(Lane.Of(x)).Value;
+
+    /// <summary>Each over a divisor.</summary>
+    internal readonly Sixteen Over(float divisor) => new()
+    {
+        V0 = V0 / divisor,
+        V1 = V1 / divisor,
+        V2 = V2 / divisor,
+        V3 = V3 / divisor,
+        V4 = V4 / divisor,
+        V5 = V5 / divisor,
+        V6 = V6 / divisor,
+        V7 = V7 / divisor,
+        V8 = V8 / divisor,
+        V9 = V9 / divisor,
+        V10 = V10 / divisor,
+        V11 = V11 / divisor,
+        V12 = V12 / divisor,
+        V13 = V13 / divisor,
+        V14 = V14 / divisor,
+        V15 = V15 / divisor,
+    };
+
+    /// <summary>x - centre, where low &lt; x &lt;= high; 0 elsewhere, and for NaN.</summary>
+    internal readonly Sixteen DistancesIn(float low, float high, float centre) => new()
+    {
+        V0 = Utilities.Select((V0 > low) & (V0 <= high), V0 - centre, 0f),
+        V1 = Utilities.Select((V1 > low) & (V1 <= high), V1 - centre, 0f),
+        V2 = Utilities.Select((V2 > low) & (V2 <= high), V2 - centre, 0f),
+        V3 = Utilities.Select((V3 > low) & (V3 <= high), V3 - centre, 0f),
+        V4 = Utilities.Select((V4 > low) & (V4 <= high), V4 - centre, 0f),
+        V5 = Utilities.Select((V5 > low) & (V5 <= high), V5 - centre, 0f),
+        V6 = Utilities.Select((V6 > low) & (V6 <= high), V6 - centre, 0f),
+        V7 = Utilities.Select((V7 > low) & (V7 <= high), V7 - centre, 0f),
+        V8 = Utilities.Select((V8 > low) & (V8 <= high), V8 - centre, 0f),
+        V9 = Utilities.Select((V9 > low) & (V9 <= high), V9 - centre, 0f),
+        V10 = Utilities.Select((V10 > low) & (V10 <= high), V10 - centre, 0f),
+        V11 = Utilities.Select((V11 > low) & (V11 <= high), V11 - centre, 0f),
+        V12 = Utilities.Select((V12 > low) & (V12 <= high), V12 - centre, 0f),
+        V13 = Utilities.Select((V13 > low) & (V13 <= high), V13 - centre, 0f),
+        V14 = Utilities.Select((V14 > low) & (V14 <= high), V14 - centre, 0f),
+        V15 = Utilities.Select((V15 > low) & (V15 <= high), V15 - centre, 0f),
+    };
+
+    /// <summary>1 where low &lt; x &lt;= high; 0 elsewhere, and for NaN.</summary>
+    internal readonly Sixteen OnesIn(float low, float high) => new()
+    {
+        V0 = Utilities.Select((V0 > low) & (V0 <= high), 1f, 0f),
+        V1 = Utilities.Select((V1 > low) & (V1 <= high), 1f, 0f),
+        V2 = Utilities.Select((V2 > low) & (V2 <= high), 1f, 0f),
+        V3 = Utilities.Select((V3 > low) & (V3 <= high), 1f, 0f),
+        V4 = Utilities.Select((V4 > low) & (V4 <= high), 1f, 0f),
+        V5 = Utilities.Select((V5 > low) & (V5 <= high), 1f, 0f),
+        V6 = Utilities.Select((V6 > low) & (V6 <= high), 1f, 0f),
+        V7 = Utilities.Select((V7 > low) & (V7 <= high), 1f, 0f),
+        V8 = Utilities.Select((V8 > low) & (V8 <= high), 1f, 0f),
+        V9 = Utilities.Select((V9 > low) & (V9 <= high), 1f, 0f),
+        V10 = Utilities.Select((V10 > low) & (V10 <= high), 1f, 0f),
+        V11 = Utilities.Select((V11 > low) & (V11 <= high), 1f, 0f),
+        V12 = Utilities.Select((V12 > low) & (V12 <= high), 1f, 0f),
+        V13 = Utilities.Select((V13 > low) & (V13 <= high), 1f, 0f),
+        V14 = Utilities.Select((V14 > low) & (V14 <= high), 1f, 0f),
+        V15 = Utilities.Select((V15 > low) & (V15 <= high), 1f, 0f),
+    };
+
+    /// <summary>Each where it is above 0; 0 elsewhere, and for NaN.</summary>
+    internal readonly Sixteen Positive() => new()
+    {
+        V0 = Utilities.Select(V0 > 0f, V0, 0f),
+        V1 = Utilities.Select(V1 > 0f, V1, 0f),
+        V2 = Utilities.Select(V2 > 0f, V2, 0f),
+        V3 = Utilities.Select(V3 > 0f, V3, 0f),
+        V4 = Utilities.Select(V4 > 0f, V4, 0f),
+        V5 = Utilities.Select(V5 > 0f, V5, 0f),
+        V6 = Utilities.Select(V6 > 0f, V6, 0f),
+        V7 = Utilities.Select(V7 > 0f, V7, 0f),
+        V8 = Utilities.Select(V8 > 0f, V8, 0f),
+        V9 = Utilities.Select(V9 > 0f, V9, 0f),
+        V10 = Utilities.Select(V10 > 0f, V10, 0f),
+        V11 = Utilities.Select(V11 > 0f, V11, 0f),
+        V12 = Utilities.Select(V12 > 0f, V12, 0f),
+        V13 = Utilities.Select(V13 > 0f, V13, 0f),
+        V14 = Utilities.Select(V14 > 0f, V14, 0f),
+        V15 = Utilities.Select(V15 > 0f, V15, 0f),
+    };
 }

@@ -36,4 +36,15 @@ internal struct ScopeTable
 
         return Kind == OneForAGroup ? OfRow[row] : weight / Block;
     }
+
+    /// <summary>A number of a weight up to which the share of this weight reaches: its end, or that of the row.</summary>
+    public readonly long End(int row, int weight, int columns)
+    {
+        if (Kind == OneForAll)
+        {
+            return int.MaxValue;
+        }
+
+        return IsByRow ? (row + 1L) * columns : (weight / Block + 1L) * Block;
+    }
 }

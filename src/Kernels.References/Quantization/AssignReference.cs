@@ -208,8 +208,10 @@ public sealed class AssignReference
         double scaled = scale == 1 ? 0 : Bounded.UnitRoundoff * size * (Math.Abs(below) + Math.Abs(above)) / 2;
         double allowed = (size * (x.Bound + middle.Bound)) + (scale * middle).Bound + scaled;
 
-        // Without any error only the nearest code is right, and that is known.
-        return allowed == 0 ? -1 : (Math.Sign(scale) * (w - (scale * half))) + (allowed * (1 + 1e-6));
+        double excess = Math.Sign(scale) * (w - (scale * half));
+
+        // Without any error a number on the middle has the lower code, which is known as the nearest one.
+        return allowed == 0 && excess == 0 ? -1 : excess + (allowed * (1 + 1e-6));
     }
 
     private static BigInteger Exactly(ReadOnlySpan<float> w, float scale, ReadOnlySpan<float> code)

@@ -2,7 +2,6 @@ using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Quantization;
 using Kernels.DeviceCode.Storage;
-using Kernels.Launching;
 using Kernels.Linear;
 using Kernels.Validation;
 
@@ -30,7 +29,7 @@ public sealed class Dequantize : IDisposable
     /// <exception cref="ObjectDisposedException">The accelerator is disposed.</exception>
     public Dequantize(Accelerator accelerator, CodebookLayout layout)
     {
-        QuantizationChecks.Prepare(accelerator, layout);
+        QuantizationChecks.Made(accelerator, layout);
         _accelerator = accelerator;
         Layout = layout;
         _codebooks = new ScopeMemory(accelerator, layout.Codebooks, layout.Rows);
@@ -61,7 +60,8 @@ public sealed class Dequantize : IDisposable
         ObjectDisposedException.ThrowIf(_isDisposed, this);
         LinearChecks.Call(_accelerator, stream);
         QuantizationChecks.Packed(_accelerator, Layout, packed);
-        QuantizationChecks.Numbers(_accelerator, Layout, codebook, scale);
+        QuantizationChecks.Codebook(_accelerator, Layout, codebook);
+        QuantizationChecks.Scales(_accelerator, Layout, scale);
         Require.Tensor(_accelerator, Layout.WeightCount, w);
         TensorRange written = TensorRange.Of(w, nameof(w));
         Require.Apart([TensorRange.Of(packed, nameof(packed)), written]);

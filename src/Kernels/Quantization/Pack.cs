@@ -23,7 +23,7 @@ public sealed class Pack
     /// <exception cref="ObjectDisposedException">The accelerator is disposed.</exception>
     public Pack(Accelerator accelerator, CodebookLayout layout)
     {
-        QuantizationChecks.Prepare(accelerator, layout);
+        QuantizationChecks.Made(accelerator, layout);
         _accelerator = accelerator;
         Layout = layout;
         _format = PackedFormats.Of(layout);

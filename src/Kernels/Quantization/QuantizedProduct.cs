@@ -61,7 +61,7 @@ public sealed class QuantizedProduct : IDisposable
     /// <summary>With a number of vectors up to which weights are looked up, for tests.</summary>
     internal QuantizedProduct(Accelerator accelerator, CodebookLayout layout, int maxVectors, int? mostLooked)
     {
-        QuantizationChecks.Prepare(accelerator, layout);
+        QuantizationChecks.Made(accelerator, layout);
         LinearChecks.PositiveSize(maxVectors);
         if (layout.Format.Order != PackingOrder.Planar)
         {
@@ -119,7 +119,8 @@ public sealed class QuantizedProduct : IDisposable
         Require.InRange(n, 0, MaxVectors + 1.0);
         Require.Defined(activation);
         QuantizationChecks.Packed(_accelerator, Layout, packed);
-        QuantizationChecks.Numbers(_accelerator, Layout, codebook, scale);
+        QuantizationChecks.Codebook(_accelerator, Layout, codebook);
+        QuantizationChecks.Scales(_accelerator, Layout, scale);
         LinearChecks.Floats(_accelerator, (long)n * Layout.Columns, x);
         LinearChecks.Floats(_accelerator, (long)n * Layout.Rows, y);
         LinearChecks.Floats(_accelerator, bias.IsEmpty ? 0 : Layout.Rows, bias);

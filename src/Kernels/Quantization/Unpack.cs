@@ -20,7 +20,7 @@ public sealed class Unpack
     /// <exception cref="ObjectDisposedException">The accelerator is disposed.</exception>
     public Unpack(Accelerator accelerator, CodebookLayout layout)
     {
-        QuantizationChecks.Prepare(accelerator, layout);
+        QuantizationChecks.Made(accelerator, layout);
         _accelerator = accelerator;
         Layout = layout;
         _decoder = new Decoder<CodeTarget>(accelerator, layout);

@@ -176,6 +176,35 @@ public sealed partial class CompletenessTests
         new("ScaledControl", typeof(DctAdamWReference), typeof(DctAdamWProperties), "Dct/DctStepBenchmarks.DctAdamW"),
         new("Commit*", typeof(DctAdamWReference), typeof(DctAdamWProperties), "Dct/DctStepBenchmarks.DctAdamWFeedback"),
         new("Remap*", typeof(RemapReference), typeof(RemapProperties), "Dct/DctRemapBenchmarks.Remap"),
+
+        Quantization("Pack*", typeof(PackReference), typeof(PackProperties), "PackedBenchmarks.Packing"),
+        Quantization("quantization/unpack", typeof(PackReference), typeof(PackProperties), "PackedBenchmarks.Unpacking"),
+        Quantization("Unpack*", typeof(PackReference), typeof(PackProperties), "PackedBenchmarks.Unpacking"),
+        Quantization(
+            "quantization/dequantize", typeof(DequantizeReference), typeof(DequantizeProperties),
+            "PackedBenchmarks.Dequantizing"),
+        Quantization(
+            "quantization/product", typeof(QuantizedProductReference), typeof(QuantizedProductProperties),
+            "ProductBenchmarks.Vector"),
+        Quantization(
+            "ProductEndWork", typeof(QuantizedProductReference), typeof(QuantizedProductProperties),
+            "ProductBenchmarks.SixtyFour"),
+        new("AssignLimitWork", typeof(AssignReference), typeof(AssignProperties), "Quantization/AssignBenchmarks.Assigning"),
+        new("AssignSixteenWork", typeof(AssignReference), typeof(AssignProperties), "Quantization/AssignBenchmarks.Assigning"),
+        new("AssignFourWork", typeof(AssignReference), typeof(AssignProperties), "Quantization/AssignBenchmarks.InBlocks"),
+        new("AssignVector*", typeof(AssignReference), typeof(AssignProperties), "Quantization/AssignBenchmarks.Pairs"),
+        new(
+            "AbsMax*", typeof(BlockAbsMaxReference), typeof(AbsMaxProperties),
+            "Quantization/CodebookFitBenchmarks.LargestOfBlocks"),
+        new(
+            "DoubleQuantization*", typeof(DoubleQuantizationReference), typeof(DoubleQuantizationProperties),
+            "Quantization/CodebookFitBenchmarks.ScalesInBytes"),
+        new(
+            "CodebookFit*", typeof(CodebookFitReference), typeof(CodebookFitProperties),
+            "Quantization/CodebookFitBenchmarks.Lloyd"),
+        new(
+            "Permute*", typeof(GroupReference), typeof(RowGroupingProperties),
+            "Quantization/RowGroupingBenchmarks.PermuteRows"),
     ];
 
     // What walks and kernels take as their mathematics; storages and accesses move bits and are in StorageTests.

@@ -122,7 +122,8 @@ public sealed partial class LoweringTests
     private static bool IsForCpuDevices(string id) => id is "linear/matmul.panel" or "vq/nearest.rows"
         or "linear/attention.rows" or "linear/attention.queryrows" or "linear/attention.keyrows"
         or "optimizers/eightbit.stepserial" or "optimizers/update.strips" or "optimizers/update.blockstrips"
-        or "dct/transform.rowsixteens" or "dct/transform.columnsixteens";
+        or "dct/transform.rowsixteens" or "dct/transform.columnsixteens"
+        or "quantization/dequantize.rowsixteens" or "quantization/product.rowsixteens";
 
     /// <summary>Generated once for the targets that ILGPU tells apart.</summary>
     private static IReadOnlyList<(string Name, string Ptx)> Ptx(string id, CudaArchitecture architecture) => s_ptx.GetOrAdd(

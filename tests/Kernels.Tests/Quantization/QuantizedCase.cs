@@ -1,4 +1,3 @@
-using ILGPU;
 using ILGPU.Runtime;
 using Kernels.Quantization;
 using Kernels.References.Quantization;

@@ -7,7 +7,6 @@ using Kernels.References.Linear;
 using Kernels.References.Quantization;
 using Kernels.Tests.Linear;
 using Kernels.Tests.Support;
-using Kernels.Tests.VectorQuantization;
 
 namespace Kernels.Tests.Quantization;
 

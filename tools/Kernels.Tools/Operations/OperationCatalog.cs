@@ -59,6 +59,14 @@ internal static class OperationCatalog
         new BackProjectOperation(),
         new RemapOperation(),
         new ProximalOperation(),
+        new CodebookAssignOperation(),
+        new CodebookPackOperation(),
+        new CodebookUnpackOperation(),
+        new CodebookDequantizeOperation(),
+        new CodebookMatMulOperation(),
+        new CodebookFitOperation(),
+        new CodebookGroupOperation(),
+        new CodebookNf4Operation(),
     ];
 
     /// <summary>The operation of that name.</summary>

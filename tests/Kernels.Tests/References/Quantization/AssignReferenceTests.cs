@@ -166,6 +166,18 @@ public sealed class AssignReferenceTests
     }
 
     [Fact]
+    public void A_middle_without_roundings_below_a_code_does_not_hide_the_one_above()
+    {
+        // The middle of 0 and the second is exact, that of the second and the third is rounded up, to w.
+        float above = 6.76702f;
+        float middle = (1.3772705f + above) / 2;
+        var nearest = new AssignReference([0, 1.3772705f, above]);
+        Assert.Equal(2, nearest.Nearest(middle, 1));
+        Assert.True(nearest.Admits([middle], 1, 1));
+        Assert.False(nearest.Admits([middle], 1, 0));
+    }
+
+    [Fact]
     public void Binary32_distances_of_vectors_are_within_the_bounds()
     {
         var random = new Random(6);

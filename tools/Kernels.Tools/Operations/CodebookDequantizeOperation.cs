@@ -1,0 +1,76 @@
+using ILGPU;
+using ILGPU.Runtime;
+using Kernels.Quantization;
+
+namespace Kernels.Tools.Operations;
+
+/// <summary>The weights that codes stand for.</summary>
+internal sealed class CodebookDequantizeOperation : Operation
+{
+    internal override string Name => "codebook/dequantize";
+
+    internal override string Summary => "w = s c[index], with a codebook or a scale for each group of rows, from packed codes.";
+
+    internal override IReadOnlyList<TensorSpec> Inputs { get; } =
+    [
+        new TensorSpec("index", ElementType.Int32, ["rows", "cols"], "The codes, 0 to k - 1."),
+        .. CodebookCase.Numbers,
+    ];
+
+    internal override IReadOnlyList<TensorSpec> Outputs { get; } =
+        [new TensorSpec("w", ElementType.Float32, ["rows", "cols"], "The weights.")];
+
+    internal override IReadOnlyList<OptionSpec> Options { get; } = [];
+
+    internal override void Run(OperationContext context)
+    {
+        Session session = context.Session;
+        (CodebookLayout layout, float[] scales) = CodebookCase.Layout(context);
+        using MemoryBuffer1D<byte, Stride1D.Dense> packed = CodebookCase.Packed(context, layout);
+        using var codebook = new DeviceTensor(session, context.Floats("codebook"));
+        using var scale = new DeviceTensor(session, scales);
+        using var w = new DeviceTensor(session, layout.WeightCount);
+        using var dequantize = new Dequantize(session.Accelerator, layout);
+        dequantize.Run(session.Stream, packed.View, codebook.View, scales.Length > 0 ? scale.View : default, w.View);
+        context.Output("w", w.ToArray());
+    }
+}
+
+/// <summary>A product with packed codes.</summary>
+internal sealed class CodebookMatMulOperation : Operation
+{
+    internal override string Name => "codebook/matmul";
+
+    internal override string Summary => "y = act(bias + x w^T) with w = s c[index], from packed codes.";
+
+    internal override IReadOnlyList<TensorSpec> Inputs { get; } =
+    [
+        new TensorSpec("index", ElementType.Int32, ["rows", "cols"], "The codes, 0 to k - 1."),
+        .. CodebookCase.Numbers,
+        new TensorSpec("x", ElementType.Float32, ["n", "cols"], "The vectors."),
+        new TensorSpec("bias", ElementType.Float32, ["rows"], "Added to every vector.", IsOptional: true),
+    ];
+
+    internal override IReadOnlyList<TensorSpec> Outputs { get; } =
+        [new TensorSpec("y", ElementType.Float32, ["n", "rows"], "The products.")];
+
+    internal override IReadOnlyList<OptionSpec> Options { get; } = [ActivationOperation.Choice("none")];
+
+    internal override void Run(OperationContext context)
+    {
+        Session session = context.Session;
+        (CodebookLayout layout, float[] scales) = CodebookCase.Layout(context);
+        int n = context.Length("n");
+        using MemoryBuffer1D<byte, Stride1D.Dense> packed = CodebookCase.Packed(context, layout);
+        using var codebook = new DeviceTensor(session, context.Floats("codebook"));
+        using var scale = new DeviceTensor(session, scales);
+        using var x = new DeviceTensor(session, context.Floats("x"));
+        using var y = new DeviceTensor(session, (long)n * layout.Rows);
+        using DeviceTensor? bias = context.Has("bias") ? new DeviceTensor(session, context.Floats("bias")) : null;
+        using var product = new QuantizedProduct(session.Accelerator, layout, Math.Max(n, 1));
+        product.Multiply(
+            session.Stream, x.View, n, packed.View, codebook.View, scales.Length > 0 ? scale.View : default, y.View,
+            bias?.View ?? default, ActivationOperation.Chosen(context));
+        context.Output("y", y.ToArray());
+    }
+}
