@@ -59,6 +59,11 @@ public sealed class AbsMaxProperties
     }
 
     [Fact]
+    public void A_scale_that_is_not_0_is_a_normal_number() => Assert.Equal(
+        [1.17549435e-38f, 0f, 1.5f],
+        Scales(1, 6, WeightScope.Blocks(2), Storage.F32, LearnCase.Bits(Storage.F32, [-1e-41f, 1e-45f, 0, -0f, 1, -1.5f]), 0));
+
+    [Fact]
     public void A_search_allocates_no_managed_memory()
     {
         Accelerator accelerator = TestDevices.Session.Accelerator;
