@@ -93,6 +93,8 @@ internal static class CommandLine
             DevicesCommand.Create(output),
             ListCommand.Create(output),
             RunCommand.Create(output, open),
+            CompressCommand.Create(output, open),
+            CompressCommand.CreateBack(output, open),
             DemoCommand.Create(output),
         };
         root.SetAction(_ => CommandLineParser.Parse(root, ["--help"]).Invoke(

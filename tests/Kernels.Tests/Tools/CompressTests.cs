@@ -1,0 +1,253 @@
+using System.Buffers.Binary;
+using System.Text;
+using System.Text.Json.Nodes;
+using Kernels.Serialization;
+
+namespace Kernels.Tests.Tools;
+
+/// <summary><c>kernels compress</c> and <c>kernels decompress</c>.</summary>
+public sealed class CompressTests : IDisposable
+{
+    private const int Rows = 96;
+    private const int Columns = 64;
+
+    private readonly TemporaryFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    [Theory]
+    [InlineData(4.2)]
+    [InlineData(2.4)]
+    [InlineData(1.1)]
+    public void Bits_are_kept_small_tensors_stay_and_what_is_read_back_is_what_was_kept(double bits)
+    {
+        string model = Model();
+        ToolRun run = Compress(model, bits);
+        Assert.True(run.ExitCode == 0, run.Error);
+        Assert.Contains("weights, dB", run.Output, StringComparison.Ordinal);
+        ToolRun back = ToolRun.Of("decompress", File("small"), "--out", File("back"), "--device", ToolRun.Device);
+        Assert.True(back.ExitCode == 0, back.Error);
+        // Once more: what was kept is kept exactly.
+        Assert.Equal(0, ToolRun.Of("decompress", File("small"), "--out", File("again"), "--device", ToolRun.Device).ExitCode);
+        Assert.Equal(System.IO.File.ReadAllBytes(File("back")), System.IO.File.ReadAllBytes(File("again")));
+
+        using SafeTensorsFile first = Open(model);
+        using SafeTensorsFile small = Open(File("small"));
+        using SafeTensorsFile last = Open(File("back"));
+        Assert.Equal(string.Join("; ", first.Tensors), string.Join("; ", last.Tensors));
+        Assert.Equal("pt", Assert.Single(last.Metadata).Value);
+        foreach (string name in new[] { "a", "b", "c" })
+        {
+            long bytes = small.Tensors.Where(t => t.Name.StartsWith(name + ".", StringComparison.Ordinal)).Sum(t => t.ByteLength);
+            Assert.InRange(8.0 * bytes / (Rows * Columns), 0.9, bits);
+            // Rate-distortion: k-means of a normal distribution loses less than a half a bit to 6.02 dB a bit.
+            Assert.True(Noise(Floats(first, name), Floats(last, name)) < Math.Pow(4, 1 - bits), name);
+        }
+
+        Assert.Equal(Floats(first, "bias"), Floats(last, "bias"));
+        var counts = new long[3];
+        last.Read<long>("counts", counts);
+        Assert.Equal([1, -2, long.MaxValue], counts);
+    }
+
+    [Fact]
+    public void Groups_have_codebooks_of_their_own_where_that_is_worth_it()
+    {
+        Assert.Equal(0, Compress(Model(), 4.3).ExitCode);
+        using SafeTensorsFile small = Open(File("small"));
+        Assert.False(small.TryFind("a.rows", out _)); // 64 columns: a number for each row would be half a bit a weight
+        string wide = File("wide");
+        Write(wide, [new SafeTensorInfo("w", SafeTensorType.F32, 8, 16384)], writer => writer.Write<float>("w", Normal(8 * 16384, 7)));
+        Assert.Equal(0, Compress(wide, 2.1).ExitCode);
+        using SafeTensorsFile grouped = Open(File("small"));
+        Assert.True(grouped.TryFind("w.rows", out _));
+        Assert.Equal(
+            0, ToolRun.Of("decompress", File("small"), "--out", File("back"), "--device", ToolRun.Device).ExitCode);
+        using SafeTensorsFile first = Open(wide);
+        using SafeTensorsFile last = Open(File("back"));
+        Assert.True(Noise(Floats(first, "w"), Floats(last, "w")) < 0.125);
+    }
+
+    [Fact]
+    public void Data_make_the_outputs_better_than_k_means_does()
+    {
+        var random = new Random(5);
+        var data = new float[128 * Columns];
+        for (int i = 0; i < data.Length; i++)
+        {
+            data[i] = (float)(random.NextDouble() - 0.5) + (i % Columns == 0 ? 0 : 0.9f * data[i - 1]);
+        }
+
+        WriteNpy(File("x.npy"), data, 128, Columns);
+        ToolRun run = ToolRun.Of(
+            "compress", Model(), "--bits", "2.2", "--out", File("small"), "--data", File("x.npy"), "--device", ToolRun.Device);
+        Assert.True(run.ExitCode == 0, run.Error);
+        string[] row = run.Output.Split('\n').First(line => line.Contains("F32[96, 64]", StringComparison.Ordinal)).Split('│');
+        double before = double.Parse(row[^3], System.Globalization.CultureInfo.InvariantCulture);
+        double after = double.Parse(row[^2], System.Globalization.CultureInfo.InvariantCulture);
+        Assert.True(after > before + 3, $"{before} dB, learned {after} dB");
+    }
+
+    [Fact]
+    public void What_does_not_fit_is_said_and_nothing_is_written()
+    {
+        string model = Model();
+        Refused("--bits must be from 1 to 9", Compress(model, 0.5));
+        Refused("--bits must be from 1 to 9", Compress(model, double.NaN));
+        Refused("two codes take more", Compress(model, 1));
+        Refused("cannot be read", Compress(File("missing"), 4));
+        Refused("cannot take the place", ToolRun.Of("compress", model, "--bits", "4", "--out", model, "--device", ToolRun.Device));
+        Refused("no file in a folder", ToolRun.Of("compress", model, "--bits", "4", "--out", _folder.Path, "--device", ToolRun.Device));
+        Refused("was not compressed", ToolRun.Of("decompress", model, "--out", File("small"), "--device", ToolRun.Device));
+        string wrong = File("wrong");
+        Write(wrong, [new SafeTensorInfo("w", SafeTensorType.F32, 64, 64)], writer =>
+        {
+            float[] w = Normal(4096, 1);
+            w[77] = float.NaN;
+            writer.Write<float>("w", w);
+        });
+        Refused("not finite", Compress(wrong, 4));
+        Assert.Empty(Directory.GetFiles(_folder.Path, "*.part"));
+    }
+
+    /// <summary>Files that lie: about sizes, shapes, codes and rows.</summary>
+    [Theory]
+    [InlineData("[[7],[8]]", "wrong")]
+    [InlineData("""[{"Name":"a","Type":"F32","Shape":[9223372036854775807,9223372036854775807],"Codes":4,"Groups":1}]""", "wrong")]
+    [InlineData("""[{"Name":"a","Type":"F32","Shape":[96,-64],"Codes":4,"Groups":1}]""", "cannot be")]
+    [InlineData("""[{"Name":"a","Type":"F32","Shape":[2147483647,1],"Codes":4,"Groups":1}]""", "must be")]
+    [InlineData("""[{"Name":"a","Type":"I64","Shape":[96,64],"Codes":4,"Groups":1}]""", "cannot be")]
+    [InlineData("""[{"Name":"a","Type":"F32","Shape":[96,64],"Codes":300,"Groups":1}]""", "cannot be")]
+    [InlineData("""[{"Name":"a","Type":"F32","Shape":[96,64],"Codes":5,"Groups":1}]""", "must be")]
+    [InlineData("""[{"Name":"q","Type":"F32","Shape":[96,64],"Codes":4,"Groups":1}]""", "is not there")]
+    [InlineData("""[{"Name":null,"Type":"F32","Shape":[96,64],"Codes":4,"Groups":1}]""", "wrong")]
+    [InlineData("""[{"Name":"a","Type":"F32","Shape":[96,64],"Codes":4}]""", "wrong")]
+    public void Metadata_that_lie_are_refused(string metadata, string message)
+    {
+        Assert.Equal(0, Compress(Model(), 2.2).ExitCode);
+        Rewrite(header => header["__metadata__"]!["kernels.compressed"] = metadata);
+        Refused(message, ToolRun.Of("decompress", File("broken"), "--out", File("back"), "--device", ToolRun.Device));
+    }
+
+    [Fact]
+    public void Files_cut_anywhere_and_headers_with_a_changed_byte_never_pass_for_another_model()
+    {
+        Assert.Equal(0, Compress(Model(), 2.2).ExitCode);
+        byte[] good = System.IO.File.ReadAllBytes(File("small"));
+        var random = new Random(3);
+        for (int i = 0; i < 40; i++)
+        {
+            System.IO.File.WriteAllBytes(File("broken"), good[..random.Next(good.Length)]);
+            Refused("", ToolRun.Of("decompress", File("broken"), "--out", File("back"), "--device", ToolRun.Device));
+        }
+
+        int header = (int)BinaryPrimitives.ReadInt64LittleEndian(good) + 8;
+        for (int i = 0; i < 60; i++)
+        {
+            byte[] changed = [.. good];
+            changed[random.Next(header)] ^= (byte)(1 << random.Next(8));
+            System.IO.File.WriteAllBytes(File("broken"), changed);
+            ToolRun run = ToolRun.Of("decompress", File("broken"), "--out", File("back"), "--device", ToolRun.Device);
+            Assert.True(run.ExitCode is 0 or 2, run.Error); // a name may have changed, and that is another name
+        }
+    }
+
+    private static void Refused(string message, ToolRun run)
+    {
+        Assert.Equal(2, run.ExitCode);
+        Assert.Contains(message, run.Error, StringComparison.Ordinal);
+    }
+
+    private static double Noise(float[] signal, float[] kept) =>
+        signal.Zip(kept, (a, b) => ((double)a - b) * ((double)a - b)).Sum() / signal.Sum(a => (double)a * a);
+
+    private static float[] Normal(int length, int seed)
+    {
+        var random = new Random(seed);
+        return
+        [
+            .. Enumerable.Range(0, length).Select(_ => (float)(
+                Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble()))),
+        ];
+    }
+
+    private static float[] Floats(SafeTensorsFile file, string name)
+    {
+        Assert.True(file.TryFind(name, out SafeTensorInfo? tensor));
+        var floats = new float[tensor.Length];
+        if (tensor.Type == SafeTensorType.F32)
+        {
+            file.Read<float>(name, floats);
+            return floats;
+        }
+
+        var halves = new ushort[tensor.Length];
+        file.Read<ushort>(name, halves);
+        return Array.ConvertAll(halves, bits => tensor.Type == SafeTensorType.F16
+            ? (float)BitConverter.UInt16BitsToHalf(bits)
+            : BitConverter.UInt32BitsToSingle((uint)bits << 16));
+    }
+
+    private static SafeTensorsFile Open(string path) => new(System.IO.File.OpenRead(path));
+
+    private static void Write(string path, SafeTensorInfo[] tensors, Action<SafeTensorsWriter> write)
+    {
+        using var writer = new SafeTensorsWriter(
+            System.IO.File.Create(path), tensors, new Dictionary<string, string>(StringComparer.Ordinal) { ["format"] = "pt" });
+        write(writer);
+        writer.Finish();
+    }
+
+    private static void WriteNpy(string path, float[] data, int rows, int columns)
+    {
+        string header = $"{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {columns}), }}".PadRight(117) + "\n";
+        using FileStream stream = System.IO.File.Create(path);
+        stream.Write([0x93, (byte)'N', (byte)'U', (byte)'M', (byte)'P', (byte)'Y', 1, 0, (byte)header.Length, 0]);
+        stream.Write(Encoding.ASCII.GetBytes(header));
+        stream.Write(System.Runtime.InteropServices.MemoryMarshal.AsBytes<float>(data));
+    }
+
+    private string File(string name) => _folder.File(name);
+
+    private ToolRun Compress(string model, double bits) => ToolRun.Of(
+        "compress", model, "--bits", bits.ToString(System.Globalization.CultureInfo.InvariantCulture), "--out", File("small"),
+        "--device", ToolRun.Device);
+
+    /// <summary>Matrices of every type, one of them of four dimensions, and what is not compressed.</summary>
+    private string Model()
+    {
+        string path = File("model");
+        float[] a = Normal(Rows * Columns, 1);
+        float[] b = Normal(Rows * Columns, 2);
+        float[] c = Normal(Rows * Columns, 3);
+        Write(
+            path,
+            [
+                new SafeTensorInfo("a", SafeTensorType.F32, Rows, Columns), new SafeTensorInfo("bias", SafeTensorType.F32, 5),
+                new SafeTensorInfo("b", SafeTensorType.F16, Rows, Columns / 4, 2, 2),
+                new SafeTensorInfo("c", SafeTensorType.BF16, Rows, Columns), new SafeTensorInfo("counts", SafeTensorType.I64, 3),
+            ],
+            writer =>
+            {
+                writer.Write<float>("a", a);
+                writer.Write<float>("bias", [1, 2, float.NaN, -0f, 5]);
+                writer.Write<ushort>("b", Array.ConvertAll(b, value => BitConverter.HalfToUInt16Bits((Half)value)));
+                writer.Write<ushort>("c", Array.ConvertAll(c, value => (ushort)(BitConverter.SingleToUInt32Bits(value) >> 16)));
+                writer.Write<long>("counts", [1, -2, long.MaxValue]);
+            });
+        return path;
+    }
+
+    /// <summary>The compressed file with another header.</summary>
+    private void Rewrite(Action<JsonObject> change)
+    {
+        byte[] good = System.IO.File.ReadAllBytes(File("small"));
+        int length = (int)BinaryPrimitives.ReadInt64LittleEndian(good);
+        JsonObject header = JsonNode.Parse(good.AsSpan(8, length))!.AsObject();
+        change(header);
+        byte[] text = Encoding.UTF8.GetBytes(header.ToJsonString());
+        var prefix = new byte[8];
+        BinaryPrimitives.WriteInt64LittleEndian(prefix, text.Length);
+        System.IO.File.WriteAllBytes(File("broken"), [.. prefix, .. text, .. good.AsSpan(8 + length)]);
+    }
+}
