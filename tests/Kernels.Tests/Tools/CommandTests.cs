@@ -84,11 +84,12 @@ public class CommandTests
     [InlineData("optimizers", "diffGrad", "optimizers.png")]
     [InlineData("vq", "SimVQ", "vq-256.png", "vq-256-usage.png")]
     [InlineData("dct", "Trion", "dct.png")]
+    [InlineData("codes", "JLCM", "codebooks.png")]
     public void A_part_of_the_demo_runs_and_leaves_pictures(string part, string last, params string[] pictures)
     {
         using var folder = new TemporaryFolder();
-        // Products of 512 would take minutes on a simulated device.
-        string device = part is "dct" ? "cpu" : ToolRun.Device;
+        // Products of 512, and thousands of steps, would take minutes on a simulated device.
+        string device = part is "dct" or "codes" ? "cpu" : ToolRun.Device;
 
         ToolRun run = ToolRun.Of(
             "demo", "--part", part, "--epochs", "1", "--steps", "1", "--out", folder.File("demo"), "--device", device);

@@ -1,13 +1,14 @@
 using System.CommandLine;
 using System.Diagnostics;
 using Kernels.Tools.Demo.Codebooks;
+using Kernels.Tools.Demo.Codes;
 using Kernels.Tools.Demo.LowRank;
 using Kernels.Tools.Demo.Optimizers;
 using Spectre.Console;
 
 namespace Kernels.Tools.Commands;
 
-/// <summary><c>kernels demo</c>: optimizers on handwritten digits, codebooks for a photograph, low-rank gradients.</summary>
+/// <summary><c>kernels demo</c>: optimizers on handwritten digits, codebooks for a photograph, low-rank gradients, weights as codes.</summary>
 internal static class DemoCommand
 {
     internal const int DefaultEpochs = 60;
@@ -16,26 +17,27 @@ internal static class DemoCommand
     private const string OptimizerPartName = "optimizers";
     private const string CodebookPartName = "vq";
     private const string LowRankPartName = "dct";
+    private const string CodePartName = "codes";
 
     internal static Command Create(TextWriter output)
     {
         Option<string?> device = CommandLine.DeviceOption();
         var @out = new Option<string>("--out")
         {
-            Description = "Folder for the pictures, optimizers.png, vq-*.png and dct.png; made if it is not there.",
+            Description = "Folder for the pictures, optimizers.png, vq-*.png, dct.png and codebooks.png; made if it is not there.",
             DefaultValueFactory = _ => "demo-out",
             HelpName = "folder",
         };
         var part = new Option<string?>("--part")
         {
-            Description = $"{OptimizerPartName}, {CodebookPartName} or {LowRankPartName}; all without it.",
+            Description = $"{OptimizerPartName}, {CodebookPartName}, {LowRankPartName} or {CodePartName}; all without it.",
             HelpName = "part",
         };
-        part.AcceptOnlyFromAmong(OptimizerPartName, CodebookPartName, LowRankPartName);
+        part.AcceptOnlyFromAmong(OptimizerPartName, CodebookPartName, LowRankPartName, CodePartName);
         var epochs = new Option<int?>("--epochs")
         {
             Description = $"How often every optimizer sees the training digits; {DefaultEpochs} by default, and "
-                + $"{LowRankRace.DefaultEpochs} with low-rank gradients.",
+                + $"{LowRankRace.DefaultEpochs} with low-rank gradients, {CodePart.DefaultEpochs} before weights become codes.",
             HelpName = "number",
         };
         var large = new Option<bool>("--large")
@@ -51,8 +53,8 @@ internal static class DemoCommand
         var command = new Command(
             "demo",
             "Trains a small network on handwritten digits with every optimizer, and a codebook for a photograph with every "
-            + "method, and a wider network with low-rank gradients, each from the same start; compares them in tables and "
-            + "pictures.")
+            + "method, and a wider network with low-rank gradients, each from the same start, and makes codes of a network's "
+            + "weights; compares them in tables and pictures.")
         {
             device,
             @out,
@@ -94,6 +96,11 @@ internal static class DemoCommand
         if (part is null or LowRankPartName)
         {
             LowRankPart.Run(session, epochs ?? LowRankRace.DefaultEpochs, folder, console, output);
+        }
+
+        if (part is null or CodePartName)
+        {
+            CodePart.Run(session, epochs ?? CodePart.DefaultEpochs, folder, console, output);
         }
 
         output.WriteLine($"{Stopwatch.GetElapsedTime(start).TotalSeconds:0.0} s in all");

@@ -126,11 +126,24 @@ internal sealed class Network : IDisposable
         return (double)right / rows;
     }
 
+    /// <summary>What a layer got, [rows, inputs], after <see cref="Accuracy"/>.</summary>
+    internal float[] InputsOf(int layer, int rows) => Downloaded(_layers[layer].Input(rows));
+
+    /// <summary>What the last layer gave, [rows, classes], after <see cref="Accuracy"/>.</summary>
+    internal float[] Logits(int rows) => Downloaded(_layers[^1].Output(rows));
+
     public void Dispose()
     {
         MemoryBuffer[] buffers =
             [.. _layers.SelectMany(l => (MemoryBuffer[])[l.X, l.Y]), _losses, _mean, _labels, _predicted, _right];
         Array.ForEach(buffers, b => b.Dispose());
+    }
+
+    private float[] Downloaded(ArrayView<float> view)
+    {
+        var values = new float[view.Length];
+        _optimizer.Download(view, values);
+        return values;
     }
 
     private static string BiasOf(int layer) => $"layers.{layer}.bias";

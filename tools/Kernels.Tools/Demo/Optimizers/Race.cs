@@ -32,8 +32,10 @@ internal sealed class Race(Session session, int epochs, params IReadOnlyList<int
     /// <param name="contestant">The optimizer.</param>
     /// <param name="epochDone">Gets every epoch's number, from 1, and its loss.</param>
     /// <param name="look">Sees every epoch's first gradients before the step.</param>
+    /// <param name="trained">Gets the trained network.</param>
     internal RaceResult Run(
-        Contestant contestant, Action<int, double> epochDone, Action<Optimizer, Network>? look = null)
+        Contestant contestant, Action<int, double> epochDone, Action<Optimizer, Network>? look = null,
+        Action<Optimizer, Network>? trained = null)
     {
         IReadOnlyList<Parameter> parameters = Network.Initial(Seed, hidden);
         using var optimizer = new Optimizer(session, contestant.Options, parameters);
@@ -63,6 +65,7 @@ internal sealed class Race(Session session, int epochs, params IReadOnlyList<int
         }
 
         double accuracy = network.Accuracy(_digits.Test);
+        trained?.Invoke(optimizer, network);
         return new RaceResult(contestant, losses, accuracy, MeasureStep(optimizer));
     }
 
