@@ -12,7 +12,7 @@ internal interface ICodeSink
 /// <summary>How the codes of a lane of a whole planar block are taken out of its words.</summary>
 internal interface ILaneCodes
 {
-    /// <summary>Hands over all codes, in ascending steps, which the compiler knows where it can.</summary>
+    /// <summary>Hands over all codes, in an order that depends on the format alone.</summary>
     static abstract void Visit<TSink>(ArrayView<uint> words, long at, PackedFormat format, ref TSink sink)
         where TSink : struct, ICodeSink;
 }
