@@ -9,13 +9,9 @@ namespace Kernels.Quantization;
 internal static class MappingChecks
 {
     /// <summary>The accelerator is there, and a code has one number.</summary>
-    internal static void Layout(
-        [System.Diagnostics.CodeAnalysis.NotNull] Accelerator? accelerator,
-        [System.Diagnostics.CodeAnalysis.NotNull] CodebookLayout? layout)
+    internal static void Layout(Accelerator accelerator, CodebookLayout layout)
     {
-        Require.NotNull(accelerator);
-        Require.NotNull(layout);
-        ObjectDisposedException.ThrowIf(accelerator.IsDisposed, accelerator);
+        QuantizationChecks.Made(accelerator, layout);
         if (layout.Length != 1)
         {
             throw new ArgumentException($"A code must have one number, and has {layout.Length}.", nameof(layout));
