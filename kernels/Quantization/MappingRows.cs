@@ -138,17 +138,23 @@ internal struct MappingOne : IMappingRow<MappingOne>
 }
 
 /// <summary>Some, and some more.</summary>
+/// <remarks>
+/// ILGPU 1.5.3 takes structures with the same numbers at the same places for one type, however they are nested, and cuts
+/// parts out of the nesting that it met first: (float, float), float after float, (float, float) does not compile. A field
+/// before each pair, which no code keeps, spells the nesting out.
+/// </remarks>
 internal struct MappingPair<TLow, THigh> : IMappingRow<MappingPair<TLow, THigh>>
     where TLow : struct, IMappingRow<TLow>
     where THigh : struct, IMappingRow<THigh>
 {
+    public int IsPair;
     public TLow Low;
     public THigh High;
 
     public static int Width => TLow.Width + THigh.Width;
 
     public static MappingPair<TLow, THigh> Load(ArrayView<float> view, long at) =>
-        new() { Low = TLow.Load(view, at), High = THigh.Load(view, at + TLow.Width) };
+        new() { IsPair = 1, Low = TLow.Load(view, at), High = THigh.Load(view, at + TLow.Width) };
 
     public readonly float Largest()
     {
@@ -167,11 +173,11 @@ internal struct MappingPair<TLow, THigh> : IMappingRow<MappingPair<TLow, THigh>>
     public readonly MappingCodes Neighbours(MappingCodes codes) => High.Neighbours(Low.Neighbours(codes));
 
     public readonly MappingPair<TLow, THigh> Exp(float largest, float inverse) =>
-        new() { Low = Low.Exp(largest, inverse), High = High.Exp(largest, inverse) };
+        new() { IsPair = 1, Low = Low.Exp(largest, inverse), High = High.Exp(largest, inverse) };
 
     public readonly MappingPair<TLow, THigh> Directions<TDecay>(MappingCodes codes)
         where TDecay : struct, IMappingDecay =>
-        new() { Low = Low.Directions<TDecay>(codes), High = High.Directions<TDecay>(codes) };
+        new() { IsPair = 1, Low = Low.Directions<TDecay>(codes), High = High.Directions<TDecay>(codes) };
 
     public readonly float Sum() => Low.Sum() + High.Sum();
 

@@ -1,5 +1,8 @@
 using ILGPU;
 using ILGPU.Runtime;
+using ILGPU.Runtime.CPU;
+using Kernels.DeviceCode.Quantization;
+using Kernels.DeviceCode.Reductions;
 using Kernels.Quantization;
 using Kernels.References;
 using Kernels.References.Quantization;
@@ -7,6 +10,14 @@ using Kernels.Tests.Linear;
 using Kernels.Tests.Support;
 using Decay = Kernels.References.Quantization.MappingDecay;
 using MappingDecay = Kernels.Quantization.MappingDecay;
+using OneAndTwo = Kernels.DeviceCode.Quantization.MappingPair<
+    Kernels.DeviceCode.Quantization.MappingOne,
+    Kernels.DeviceCode.Quantization.MappingPair<
+        Kernels.DeviceCode.Quantization.MappingOne, Kernels.DeviceCode.Quantization.MappingOne>>;
+using TwoAndOne = Kernels.DeviceCode.Quantization.MappingPair<
+    Kernels.DeviceCode.Quantization.MappingPair<
+        Kernels.DeviceCode.Quantization.MappingOne, Kernels.DeviceCode.Quantization.MappingOne>,
+    Kernels.DeviceCode.Quantization.MappingOne>;
 
 namespace Kernels.Tests.Quantization;
 
@@ -46,6 +57,15 @@ public sealed class MappingProperties
             float[] logits = Logits(matrix, k);
             Check(matrix, logits, decay, isCentred, temperature, 0, shift: (int)scales);
         }
+    }
+
+    /// <summary>In one context both must compile, whichever comes first: see <see cref="MappingPair{TLow, THigh}"/>.</summary>
+    [Fact]
+    public void Rows_that_differ_in_nothing_but_their_nesting_are_two_types()
+    {
+        using CPUAccelerator accelerator = TestDevices.CreateWarp(2, 2);
+        accelerator.LoadKernel<MappingWork<OneAndTwo, DistanceDecay>, long>(Walks.Items);
+        accelerator.LoadKernel<MappingWork<TwoAndOne, DistanceDecay>, long>(Walks.Items);
     }
 
     [Theory]
