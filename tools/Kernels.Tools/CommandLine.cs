@@ -92,6 +92,7 @@ internal static class CommandLine
             new VersionOption(),
             DevicesCommand.Create(output),
             ListCommand.Create(output),
+            InspectCommand.Create(output),
             RunCommand.Create(output, open),
             CompressCommand.Create(output, open),
             CompressCommand.CreateBack(output, open),

@@ -16,6 +16,7 @@ using Kernels.Tests.Linear;
 using Kernels.Tests.Optimizers;
 using Kernels.Tests.Quantization;
 using Kernels.Tests.VectorQuantization;
+using Kernels.Tools.Inspection;
 
 namespace Kernels.Tests.Catalog;
 
@@ -216,7 +217,7 @@ public sealed partial class CompletenessTests
 
     private static readonly string[] s_names =
     [
-        .. DeviceKernels.All.Keys.Select(id => id[..id.IndexOf('.', StringComparison.Ordinal)])
+        .. DeviceKernels.Ids.Select(id => id[..id.IndexOf('.', StringComparison.Ordinal)])
             .Concat(typeof(IUpdateRule).Assembly.GetTypes()
                 .Where(t => t.IsValueType && s_mathematics.Any(m => m.IsAssignableFrom(t)))
                 .Select(t => t.Name.Split('`')[0]))

@@ -70,6 +70,7 @@ public class CommandTests
     [InlineData]
     [InlineData("devices")]
     [InlineData("list")]
+    [InlineData("inspect")]
     [InlineData("run")]
     [InlineData("demo")]
     public void Help_says_what_a_command_is_for(params string[] command)

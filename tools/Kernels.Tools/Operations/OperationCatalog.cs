@@ -1,5 +1,5 @@
-using System.Reflection;
 using Kernels.Optimizers;
+using Kernels.Tools.Inspection;
 
 namespace Kernels.Tools.Operations;
 
@@ -76,21 +76,11 @@ internal static class OperationCatalog
         ?? throw new BadInputException(
             $"There is no operation '{name}'. There is: {string.Join(", ", All.Select(o => o.Name))}.");
 
-    /// <summary>The entry points of the device code, by reflection over its assembly.</summary>
-    internal static IReadOnlyList<KernelEntry> Kernels()
-    {
-        const BindingFlags Any =
-            BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Static | BindingFlags.DeclaredOnly;
-        return
-        [
-            .. typeof(DeviceCode.Common.DeviceKernelAttribute).Assembly.GetTypes()
-                .SelectMany(type => type.GetMethods(Any))
-                .Select(method => (
-                    Method: method, Kernel: method.GetCustomAttribute<DeviceCode.Common.DeviceKernelAttribute>()))
-                .Where(entry => entry.Kernel is not null)
-                .Select(entry => new KernelEntry(
-                    entry.Kernel!.Id, entry.Method.DeclaringType!.Name.Split('`')[0], entry.Method.Name))
-                .OrderBy(entry => entry.Id, StringComparer.Ordinal),
-        ];
-    }
+    /// <summary>The entry points of the device code.</summary>
+    internal static IReadOnlyList<KernelEntry> Kernels() =>
+    [
+        .. DeviceKernels.Ids.Select(id => (Id: id, Method: DeviceKernels.MethodOf(id)))
+            .Select(entry => new KernelEntry(
+                entry.Id, entry.Method.DeclaringType!.Name.Split('`')[0], entry.Method.Name)),
+    ];
 }
