@@ -175,19 +175,21 @@ internal static class QuantizedProduct
     }
 }
 
-/// <summary>Ends what a product of dequantized rows began, an element of y per item.</summary>
-/// <remarks>Source: as <see cref="QuantizedProduct"/>. Traffic: the sums once, y written once (and read once where it is
-/// added to).</remarks>
+/// <summary>Ends what a product of dequantized rows, or partial sums, began, an element of y per item.</summary>
+/// <remarks>Source: as <see cref="QuantizedProduct"/>. Order: parts, the scale, bias, C0. Traffic: the sums once, y written
+/// once (and read once where it is added to).</remarks>
 internal struct ProductEndWork<TActivation> : IItemWork
     where TActivation : struct, IActivation
 {
     public QuantizedProductArguments Product;
 
-    /// <summary>Sums of products, [slab rows, n].</summary>
+    /// <summary>Sums of products, [parts, slab rows, n].</summary>
     public ArrayView<float> Sums;
+    public int Parts;
     public int FirstRow;
     public int SlabRows;
     public int Vectors;
+    public int IsUnscaled; // 1: the sums have yet to be multiplied by the scale of their row
 
     public readonly Quad Uniform() => default;
 
@@ -195,6 +197,17 @@ internal struct ProductEndWork<TActivation> : IItemWork
     {
         int vector = (int)(i / SlabRows);
         int row = (int)(i - (long)vector * SlabRows);
-        Product.End<TActivation>(vector, FirstRow + row, Sums[(long)row * Vectors + vector]);
+        float sum = 0f;
+        for (int part = 0; part < Parts; part++)
+        {
+            sum += Sums[((long)part * SlabRows + row) * Vectors + vector];
+        }
+
+        if (IsUnscaled != 0)
+        {
+            sum *= Product.Q.Scale.Of(FirstRow + row, 0);
+        }
+
+        Product.End<TActivation>(vector, FirstRow + row, sum);
     }
 }

@@ -97,6 +97,35 @@ internal struct SixteenWords
         return codes;
     }
 
+    /// <summary>The field of a step of one lane.</summary>
+    internal static int Field<TBits>(ArrayView<uint> words, long at, int lanes, int step)
+        where TBits : struct, IFieldBits
+    {
+        if (TBits.Bits == 8)
+        {
+            return (int)(words[at + (long)(step >> 2) * lanes] >> ((8 * step) & 31)) & 255;
+        }
+
+        int code = 0;
+        if ((TBits.Bits & 4) != 0)
+        {
+            code = (int)(words[at + (long)(step >> 3) * lanes] >> ((4 * step) & 31)) & 15;
+        }
+
+        if ((TBits.Bits & 2) != 0)
+        {
+            uint two = words[at + (long)((TBits.Bits & 4) + (step >> 4)) * lanes];
+            code |= ((int)(two >> ((2 * step) & 31)) & 3) << (TBits.Bits & 4);
+        }
+
+        if ((TBits.Bits & 1) != 0)
+        {
+            code |= ((int)(words[at + (long)(TBits.Bits & 6) * lanes] >> step) & 1) << (TBits.Bits & 6);
+        }
+
+        return code;
+    }
+
     /// <summary>What a table has for each.</summary>
     internal readonly Sixteen Look(ArrayView<float> table) => new()
     {
@@ -116,5 +145,26 @@ internal struct SixteenWords
         V13 = table[(int)V13],
         V14 = table[(int)V14],
         V15 = table[(int)V15],
+    };
+
+    /// <summary>What a table of sixteen columns has for each in its own column.</summary>
+    internal readonly Sixteen LookLanes(ArrayView<float> table) => new()
+    {
+        V0 = table[(int)V0 * Sixteen.Width + 0],
+        V1 = table[(int)V1 * Sixteen.Width + 1],
+        V2 = table[(int)V2 * Sixteen.Width + 2],
+        V3 = table[(int)V3 * Sixteen.Width + 3],
+        V4 = table[(int)V4 * Sixteen.Width + 4],
+        V5 = table[(int)V5 * Sixteen.Width + 5],
+        V6 = table[(int)V6 * Sixteen.Width + 6],
+        V7 = table[(int)V7 * Sixteen.Width + 7],
+        V8 = table[(int)V8 * Sixteen.Width + 8],
+        V9 = table[(int)V9 * Sixteen.Width + 9],
+        V10 = table[(int)V10 * Sixteen.Width + 10],
+        V11 = table[(int)V11 * Sixteen.Width + 11],
+        V12 = table[(int)V12 * Sixteen.Width + 12],
+        V13 = table[(int)V13 * Sixteen.Width + 13],
+        V14 = table[(int)V14 * Sixteen.Width + 14],
+        V15 = table[(int)V15 * Sixteen.Width + 15],
     };
 }

@@ -50,8 +50,8 @@ public partial class ProductBenchmarks
         _scale = Bench.Tensor(_session, Side, 3);
         _x = Bench.Tensor(_session, Side * Many, 4);
         _y = accelerator.Allocate1D<float>(Side * Many);
-        _look = new QuantizedProduct(accelerator, layout, Many, Many);
-        _slabs = new QuantizedProduct(accelerator, layout, Many, 0);
+        _look = new QuantizedProduct(accelerator, layout, Many, QuantizedProductWay.Looked);
+        _slabs = new QuantizedProduct(accelerator, layout, Many, QuantizedProductWay.Slabs);
         SetupPeers(index, _codebook.GetAsArray1D(), _scale.GetAsArray1D(), _x.GetAsArray1D());
     }
 

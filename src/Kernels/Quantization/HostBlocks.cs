@@ -74,7 +74,8 @@ internal static unsafe class HostBlocks
     internal static uint* Pointer(ArrayView<uint> view) =>
         (uint*)TensorView.BufferOf(view)!.NativePtr + TensorView.IndexOf(view);
 
-    private static int Field(int bits, uint* words, int lanes, int step)
+    /// <summary>The field of a step of a lane.</summary>
+    internal static int Field(int bits, uint* words, int lanes, int step)
     {
         int code = 0;
         int row = 0;

@@ -11,15 +11,16 @@ namespace Kernels.Quantization;
 /// <summary>Products with a packed matrix Q, y = act(C0 + bias + x Q^T), on the caller's accelerator.</summary>
 /// <remarks>
 /// <para>
-/// Source: JLCM (arXiv:2309.17361), see <see cref="CodebookLayout"/>. Two ways: for few vectors x weights are looked up
-/// where they are multiplied, and never stored; for more, some rows at a time are dequantized into scratch memory and
-/// multiplied as a dense matrix. From how many on was measured; codes of several weights, and codebooks or scales of
-/// blocks, always go the second way.
+/// Source: JLCM (arXiv:2309.17361), see <see cref="CodebookLayout"/>; partial sums as in LUT-GEMM (arXiv:2206.09557) and
+/// AQLM (arXiv:2401.06118). Three ways. For few vectors x weights are looked up where they are multiplied, and never stored.
+/// Of codes of several weights, partial sums are: for each value of a code what it makes of its columns of x, computed once
+/// for all rows of a codebook, so that a row costs a lookup and an addition a code. For more vectors some rows at a time
+/// are dequantized into scratch memory and multiplied as a dense matrix. From how many on was measured; codebooks or scales
+/// of blocks, and digits or a codebook for each row where a code has several weights, always go the last way.
 /// </para>
 /// <para>
 /// Load once, multiply often. A call allocates nothing and does not wait (a kernel is compiled when it is first used). It
-/// uses the object's scratch memory where it goes the second way, so calls of one object must be on one stream. Same input,
-/// same bits on a device.
+/// may use the object's scratch memory, so calls of one object must be on one stream. Same input, same bits on a device.
 /// </para>
 /// <example><code>
 /// using var product = new QuantizedProduct(accelerator, layout);
@@ -40,7 +41,9 @@ public sealed class QuantizedProduct : IDisposable
     private readonly MemoryBuffer1D<float, Stride1D.Dense>? _slab;
     private readonly MemoryBuffer1D<float, Stride1D.Dense>? _sums;
     private readonly int _slabRows;
-    private readonly int _mostLooked;
+    private readonly PartialSums? _partialSums;
+    private readonly QuantizedProductWay _way;
+    private readonly int _mostVectors; // that go this way; more go by slabs
     private readonly Lock _loading = new();
     private readonly Passes?[] _passes = new Passes?[3];
     private bool _isDisposed;
@@ -54,12 +57,12 @@ public sealed class QuantizedProduct : IDisposable
     /// <exception cref="ArgumentOutOfRangeException">There are no vectors, or more than 2^30.</exception>
     /// <exception cref="ObjectDisposedException">The accelerator is disposed.</exception>
     public QuantizedProduct(Accelerator accelerator, CodebookLayout layout, int maxVectors = 1)
-        : this(accelerator, layout, maxVectors, mostLooked: null)
+        : this(accelerator, layout, maxVectors, way: null)
     {
     }
 
-    /// <summary>With a number of vectors up to which weights are looked up, for tests.</summary>
-    internal QuantizedProduct(Accelerator accelerator, CodebookLayout layout, int maxVectors, int? mostLooked)
+    /// <summary>A way that all vectors go, for tests; by slabs where the layout does not suit it.</summary>
+    internal QuantizedProduct(Accelerator accelerator, CodebookLayout layout, int maxVectors, QuantizedProductWay? way)
     {
         QuantizationChecks.Made(accelerator, layout);
         LinearChecks.PositiveSize(maxVectors);
@@ -74,12 +77,17 @@ public sealed class QuantizedProduct : IDisposable
         MaxVectors = maxVectors;
         _facts = DeviceFacts.Of(accelerator);
         _format = PackedFormats.Of(layout);
-        _mostLooked = RowDequantizer.Suits(layout) ? mostLooked ?? QuantizedProductPlan.MostLooked : 0;
+        _mostVectors = QuantizedProductPlan.MostVectors(layout, way, out _way);
         _codebooks = new ScopeMemory(accelerator, layout.Codebooks, layout.Rows);
         _scales = new ScopeMemory(accelerator, layout.Scales, layout.Rows);
         _dequantize = new Dequantize(accelerator, layout);
         _matMul = new MatMul(accelerator);
-        if (maxVectors > _mostLooked)
+        if (_way == QuantizedProductWay.PartialSums && _mostVectors > 0)
+        {
+            _partialSums = new PartialSums(accelerator, layout, Math.Min(maxVectors, _mostVectors));
+        }
+
+        if (maxVectors > _mostVectors)
         {
             _slabRows = QuantizedProductPlan.SlabRows(layout.Rows, layout.Columns);
             _slab = accelerator.Allocate1D<float>((long)_slabRows * layout.Columns);
@@ -154,7 +162,13 @@ public sealed class QuantizedProduct : IDisposable
             Accumulate = accumulate ? 1 : 0,
         };
         Passes passes = For(activation);
-        if (n <= _mostLooked)
+        if (n <= _mostVectors && _partialSums is not null)
+        {
+            passes.End(stream, t, _partialSums.Run(stream, t, n), 0, Layout.Rows, n, _partialSums.Parts, isUnscaled: true);
+            return;
+        }
+
+        if (n <= _mostVectors)
         {
             passes.Look(stream, t, n);
             return;
@@ -167,7 +181,7 @@ public sealed class QuantizedProduct : IDisposable
             ArrayView<float> sums = _sums!.View.SubView(0, (long)rows * n);
             _dequantize.Rows(stream, packed, codebook, scale, slab, first, rows);
             _matMul.Multiply(stream, slab, false, x, true, sums, rows, n, Layout.Columns);
-            passes.End(stream, t, sums, first, rows, n);
+            passes.End(stream, t, sums, first, rows, n, 1, isUnscaled: false);
         }
     }
 
@@ -178,6 +192,7 @@ public sealed class QuantizedProduct : IDisposable
         _dequantize.Dispose();
         _codebooks.Dispose();
         _scales.Dispose();
+        _partialSums?.Dispose();
         _slab?.Dispose();
         _sums?.Dispose();
     }
@@ -205,7 +220,8 @@ public sealed class QuantizedProduct : IDisposable
         internal abstract void Look(AcceleratorStream stream, in QuantizedProductArguments t, int n);
 
         internal abstract void End(
-            AcceleratorStream stream, in QuantizedProductArguments t, ArrayView<float> sums, int firstRow, int rows, int n);
+            AcceleratorStream stream, in QuantizedProductArguments t, ArrayView<float> sums, int firstRow, int rows, int n,
+            int parts, bool isUnscaled);
     }
 
     private sealed class Passes<TActivation> : Passes
@@ -221,12 +237,12 @@ public sealed class QuantizedProduct : IDisposable
         {
             _facts = product._facts;
             PackedFormat format = product._format;
-            if (product._slab is not null)
+            if (product._slab is not null || product._partialSums is not null)
             {
                 _end = new ItemLauncher<ProductEndWork<TActivation>>(product._accelerator, _facts);
             }
 
-            if (_facts.Class == DeviceClass.Host || product._mostLooked == 0)
+            if (_facts.Class == DeviceClass.Host || product._way != QuantizedProductWay.Looked || product._mostVectors == 0)
             {
                 return;
             }
@@ -283,15 +299,18 @@ public sealed class QuantizedProduct : IDisposable
         }
 
         internal override void End(
-            AcceleratorStream stream, in QuantizedProductArguments t, ArrayView<float> sums, int firstRow, int rows, int n)
+            AcceleratorStream stream, in QuantizedProductArguments t, ArrayView<float> sums, int firstRow, int rows, int n,
+            int parts, bool isUnscaled)
         {
             var work = new ProductEndWork<TActivation>
             {
                 Product = t,
                 Sums = sums,
+                Parts = parts,
                 FirstRow = firstRow,
                 SlabRows = rows,
                 Vectors = n,
+                IsUnscaled = isUnscaled ? 1 : 0,
             };
             _end!.Run(stream, work, 0, (long)rows * n);
         }

@@ -6,9 +6,32 @@ internal static class QuantizedProductPlan
     // PoCL 6, 2 cores, 4096 x 4096, 64 vectors: 1 MiB 54 ms, 4 MiB 47, 16 MiB 41: a product of many rows packs x less often.
     private const int SlabBytes = 1 << 24;
 
-    /// <summary>Vectors up to which weights are looked up.</summary>
-    /// <remarks>PoCL 6, 2 cores, 4096 x 4096: 3 to 8 ms a vector, by slabs 31 to 44 ms for four vectors or for 64.</remarks>
-    internal const int MostLooked = 8;
+    // PoCL 6, 2 cores, 4096 x 4096: 3 to 8 ms a vector, by slabs 31 to 44 ms for four vectors or for 64.
+    private const int MostLooked = 8;
+
+    private const int MostSummed = 8;
+
+    /// <summary>The most vectors that go a way other than by slabs; 0 if none do.</summary>
+    /// <param name="layout">The matrix.</param>
+    /// <param name="wanted">A way that all go if they can; the best one if null.</param>
+    /// <param name="way">That way.</param>
+    internal static int MostVectors(CodebookLayout layout, QuantizedProductWay? wanted, out QuantizedProductWay way)
+    {
+        bool canLook = RowDequantizer.Suits(layout);
+        bool canSum = PartialSums.Suits(layout);
+        way = canLook ? QuantizedProductWay.Looked : canSum ? QuantizedProductWay.PartialSums : QuantizedProductWay.Slabs;
+        if (wanted is not null)
+        {
+            return wanted == way && way != QuantizedProductWay.Slabs ? int.MaxValue : 0;
+        }
+
+        return way switch
+        {
+            QuantizedProductWay.Looked => MostLooked,
+            QuantizedProductWay.PartialSums => MostSummed,
+            _ => 0,
+        };
+    }
 
     /// <summary>Rows that are dequantized at once; they fill tiles.</summary>
     internal static int SlabRows(int rows, int columns) => Math.Min(rows, Math.Max(128, SlabBytes / 4 / columns / 64 * 64));

@@ -188,6 +188,12 @@ public sealed partial class CompletenessTests
             "quantization/product", typeof(QuantizedProductReference), typeof(QuantizedProductProperties),
             "ProductBenchmarks.Vector"),
         Quantization(
+            "quantization/partialsums", typeof(QuantizedProductReference), typeof(QuantizedProductProperties),
+            "VectorProductBenchmarks.Vector"),
+        Quantization(
+            "PartialSumWork", typeof(QuantizedProductReference), typeof(QuantizedProductProperties),
+            "VectorProductBenchmarks.Vector"),
+        Quantization(
             "ProductEndWork", typeof(QuantizedProductReference), typeof(QuantizedProductProperties),
             "ProductBenchmarks.SixtyFour"),
         new("AssignLimitWork", typeof(AssignReference), typeof(AssignProperties), "Quantization/AssignBenchmarks.Assigning"),

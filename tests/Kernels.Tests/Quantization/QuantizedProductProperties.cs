@@ -7,6 +7,7 @@ using Kernels.References.Linear;
 using Kernels.References.Quantization;
 using Kernels.Tests.Linear;
 using Kernels.Tests.Support;
+using Way = Kernels.Quantization.QuantizedProductWay;
 
 namespace Kernels.Tests.Quantization;
 
@@ -34,7 +35,51 @@ public sealed class QuantizedProductProperties
                 _ => null,
             });
         LinearDevice.AssertWithin(wanted, Product(c, x, n, bias, c0, activation, null), "y");
-        LinearDevice.AssertWithin(wanted, Product(c, x, n, bias, c0, activation, 0), "y of slabs");
+        LinearDevice.AssertWithin(wanted, Product(c, x, n, bias, c0, activation, Way.Slabs), "y of slabs");
+    }
+
+    /// <summary>Codes of several weights in one to three blocks of columns, whole and not.</summary>
+    [Property(MaxTest = 60)]
+    public void Partial_sums_are_within_the_bounds_of_the_oracle(int seed)
+    {
+        var draw = new Draw(seed);
+        int length = draw.OneOf(2, 4, 8);
+        int rows = draw.OneOf(1, 3, 17, 130, 140);
+        int codes = draw.OneOf(1, 31, 500, 512, 700, 1024, 1536, 1 + draw.Below(2300));
+        int first = draw.Below(rows + 1);
+        WeightScope groups = WeightScope.Groups([0, first, first + draw.Below(rows - first + 1), rows]);
+        var layout = new CodebookLayout(
+            rows, length * (rows > 17 ? Math.Min(codes, 700) : codes),
+            new CodeFormat(draw.OneOf(2, 3, 4, 7, 16, 19, 40, 100, 128, 200, 256)), length,
+            draw.OneOf(WeightScope.Tensor, groups), draw.OneOf(null, WeightScope.Tensor, WeightScope.Rows, groups),
+            draw.OneOf(Storage.F32, Storage.F16, Storage.BF16));
+        CheckPartialSums(layout, seed, 1 + draw.Below(2));
+    }
+
+    /// <summary>Tables of some megabytes are made for some columns at a time.</summary>
+    [Fact]
+    public void Partial_sums_of_many_columns_are_added_slab_by_slab() => CheckPartialSums(
+        new CodebookLayout(3, 2 * 6000, new CodeFormat(256), 2, scales: WeightScope.Rows), 5, 2);
+
+    private static void CheckPartialSums(CodebookLayout layout, int seed, int n)
+    {
+        var draw = new Draw(seed);
+        QuantizedCase c = QuantizedCase.Of(layout, seed);
+        var random = new Random(seed);
+        float[] x = LinearDevice.Random(random, n * layout.Columns);
+        float[] bias = draw.Below(2) == 0 ? [] : LinearDevice.Random(random, layout.Rows);
+        float[] c0 = draw.Below(2) == 0 ? [] : LinearDevice.Random(random, n * layout.Rows);
+        Activation activation = draw.OneOf(Activation.None, Activation.Relu, Activation.Gelu);
+        Bounded[] wanted = QuantizedProductReference.Multiply(
+            c.Shape, x, c.Index, c.Codebook, c.Scale, bias, c0, activation switch
+            {
+                Activation.Relu => ActivationReference.Relu,
+                Activation.Gelu => ActivationReference.Gelu,
+                _ => null,
+            });
+        float[] y = Product(c, x, n, bias, c0, activation, Way.PartialSums);
+        LinearDevice.AssertWithin(wanted, y, "y of partial sums");
+        Assert.Equal(y, Product(c, x, n, bias, c0, activation, Way.PartialSums));
     }
 
     /// <summary>Whole blocks, and what is behind them, for every number of bits, and for digits.</summary>
@@ -65,28 +110,37 @@ public sealed class QuantizedProductProperties
             float[] wanted = [.. Enumerable.Range(0, 14).Select(i => Enumerable.Range(0, columns).Sum(
                 j => w[(i % 7 * columns) + j] * x[(i / 7 * columns) + j]))];
             Assert.Equal(wanted, Product(c, x, 2, [], [], Activation.None, null));
-            Assert.Equal(wanted, Product(c, x, 2, [], [], Activation.None, 0));
+            Assert.Equal(wanted, Product(c, x, 2, [], [], Activation.None, Way.Slabs));
         }
     }
 
     [Theory]
-    [InlineData(1)]
-    [InlineData(100)]
-    public void The_identity_gives_the_weights_exactly(int mostLooked)
+    [InlineData(1, 11, 1)]
+    [InlineData(2, 2, 1)]
+    [InlineData(2, 256, 2)]
+    [InlineData(4, 200, 3)]
+    [InlineData(8, 19, 2)]
+    public void The_identity_gives_the_weights_exactly(int length, int k, int groups)
     {
-        const int Columns = 70;
-        QuantizedCase c = QuantizedCase.Of(new CodebookLayout(5, Columns, new CodeFormat(11), scales: WeightScope.Rows), 4);
+        const int Columns = 72;
+        var layout = new CodebookLayout(
+            5, Columns, new CodeFormat(k), length, WeightScope.Groups(groups == 1 ? [0, 5] : groups == 2 ? [0, 2, 5] : [0, 2, 2, 5]),
+            WeightScope.Rows);
+        QuantizedCase c = QuantizedCase.Of(layout, 4);
         var x = new float[Columns * Columns];
         for (int i = 0; i < Columns; i++)
         {
             x[i * (Columns + 1)] = 1;
         }
 
-        float[] y = Product(c, x, Columns, [], [], Activation.None, mostLooked);
-        for (int i = 0; i < c.Layout.WeightCount; i++)
+        Bounded[] wanted = DequantizeReference.Evaluate(c.Shape, c.Index, c.Codebook, c.Scale);
+        foreach (Way way in Enum.GetValues<Way>())
         {
-            float wanted = c.Scale[i / Columns] * c.Codebook[c.Index[i]];
-            Assert.Equal(wanted, y[(i % Columns * 5) + (i / Columns)]);
+            float[] y = Product(c, x, Columns, [], [], Activation.None, way);
+            for (int i = 0; i < c.Layout.WeightCount; i++)
+            {
+                Assert.Equal((float)wanted[i].Value, y[(i % Columns * 5) + (i / Columns)]);
+            }
         }
     }
 
@@ -100,7 +154,7 @@ public sealed class QuantizedProductProperties
         const int N = 3;
         float[] x = [.. Enumerable.Range(0, N * 4096).Select(_ => (float)random.Next(-3, 4))];
         Assert.Equal(
-            Product(c, x, N, [], [], Activation.None, N), Product(c, x, N, [], [], Activation.None, 0));
+            Product(c, x, N, [], [], Activation.None, Way.Looked), Product(c, x, N, [], [], Activation.None, Way.Slabs));
     }
 
     [Fact]
@@ -108,10 +162,10 @@ public sealed class QuantizedProductProperties
     {
         QuantizedCase c = QuantizedCase.Of(new CodebookLayout(9, 2100, new CodeFormat(16), scales: WeightScope.Rows), 6);
         float[] x = LinearDevice.Random(new Random(2), 2 * 2100);
-        foreach (int mostLooked in new[] { 0, 2 })
+        foreach (Way way in new[] { Way.Slabs, Way.Looked })
         {
             Assert.Equal(
-                Product(c, x, 2, [], [], Activation.Gelu, mostLooked), Product(c, x, 2, [], [], Activation.Gelu, mostLooked));
+                Product(c, x, 2, [], [], Activation.Gelu, way), Product(c, x, 2, [], [], Activation.Gelu, way));
         }
     }
 
@@ -151,12 +205,13 @@ public sealed class QuantizedProductProperties
     }
 
     [Theory]
-    [InlineData(0)]
-    [InlineData(4)]
-    public void It_allocates_no_managed_memory(int mostLooked)
+    [InlineData(1, true)]
+    [InlineData(1, false)]
+    [InlineData(4, false)]
+    public void It_allocates_no_managed_memory(int length, bool bySlabs)
     {
-        QuantizedCase c = QuantizedCase.Of(new CodebookLayout(5, 1100, new CodeFormat(4)), 3);
-        using var product = new QuantizedProduct(s_accelerator, c.Layout, 2, mostLooked);
+        QuantizedCase c = QuantizedCase.Of(new CodebookLayout(5, 1100, new CodeFormat(4), length), 3);
+        using var product = new QuantizedProduct(s_accelerator, c.Layout, 2, bySlabs ? Way.Slabs : null);
         using GuardedBytes packed = c.PackedOn(s_accelerator);
         using GuardedTensor codebook = c.CodebookOn(s_accelerator);
         using var x = new GuardedTensor(s_accelerator, new float[2200]);
@@ -170,9 +225,9 @@ public sealed class QuantizedProductProperties
         layout.Scales, layout.ScaleStorage);
 
     private static float[] Product(
-        QuantizedCase c, float[] x, int n, float[] bias, float[] c0, Activation activation, int? mostLooked)
+        QuantizedCase c, float[] x, int n, float[] bias, float[] c0, Activation activation, Way? way)
     {
-        using var product = new QuantizedProduct(s_accelerator, c.Layout, n, mostLooked);
+        using var product = new QuantizedProduct(s_accelerator, c.Layout, n, way);
         using GuardedBytes packed = c.PackedOn(s_accelerator);
         using GuardedTensor codebook = c.CodebookOn(s_accelerator);
         using GuardedTensor scale = c.ScaleOn(s_accelerator);

@@ -10,14 +10,15 @@ namespace Kernels.Tests.References.Quantization;
 public sealed class QuantizedProductReferenceTests
 {
     private static readonly string[] s_orders = ["loop", "tree", "backwards"];
+    private static readonly string[] s_ways = ["weights", "activations of a code", "partial sums"];
 
     [Property(MaxTest = 60)]
-    public void Binary32_by_both_ways_in_several_orders_is_within_the_bounds(int seed)
+    public void Binary32_by_each_way_in_several_orders_is_within_the_bounds(int seed)
     {
         var random = new Random(seed);
         int rows = random.Next(1, 7);
         int columns = 4 * random.Next(1, 40);
-        int length = random.Next(3) == 0 ? 2 : 1;
+        int length = 1 << random.Next(3);
         int k = random.Next(1, 9);
         QuantizationScope? scales = random.Next(3) switch
         {
@@ -38,9 +39,9 @@ public sealed class QuantizedProductReferenceTests
         Bounded[] y = QuantizedProductReference.Multiply(shape, x, index, codebook, scale, bias, c0);
         foreach (string order in s_orders)
         {
-            foreach (bool isLookedUp in new[] { false, true })
+            foreach (string way in s_ways)
             {
-                float[] found = Evaluate(shape, x, index, codebook, scale, isLookedUp, terms => Add(order, terms));
+                float[] found = Evaluate(shape, x, index, codebook, scale, way, terms => Add(order, terms));
                 for (int i = 0; i < found.Length; i++)
                 {
                     found[i] += bias.Length == 0 ? 0 : bias[i % rows];
@@ -64,9 +65,10 @@ public sealed class QuantizedProductReferenceTests
     }
 
     [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public void Equal_terms_whose_roundings_add_up_are_within_the_bounds(bool isLookedUp)
+    [InlineData("weights")]
+    [InlineData("activations of a code")]
+    [InlineData("partial sums")]
+    public void Equal_terms_whose_roundings_add_up_are_within_the_bounds(string way)
     {
         const int Columns = 2000;
         var shape = new CodebookShape(1, Columns, 2, 1, null, QuantizationScope.Tensor(Columns));
@@ -74,7 +76,7 @@ public sealed class QuantizedProductReferenceTests
         int[] index = [.. Enumerable.Range(0, Columns).Select(i => i % 7 == 0 ? 1 : 0)];
         Bounded[] y = QuantizedProductReference.Multiply(shape, x, index, [0.3f, 0.7f], [1.1f]);
         double worst = s_orders.Max(order => AssertAdmits(
-            y, Evaluate(shape, x, index, [0.3f, 0.7f], [1.1f], isLookedUp, terms => Add(order, terms))));
+            y, Evaluate(shape, x, index, [0.3f, 0.7f], [1.1f], way, terms => Add(order, terms))));
         Assert.InRange(worst, 0.01, 1);
     }
 
@@ -162,9 +164,10 @@ public sealed class QuantizedProductReferenceTests
         _ => FloatSum.Sum(terms.Reverse()),
     };
 
-    /// <summary>x Q^T in binary32: weights looked up, or the activations of each code summed first.</summary>
+    /// <summary>x Q^T in binary32: weights looked up, or the activations of each code summed first, or the products of the
+    /// columns of each code.</summary>
     private static float[] Evaluate(
-        CodebookShape shape, float[] x, int[] index, float[] codebook, float[] scale, bool isLookedUp,
+        CodebookShape shape, float[] x, int[] index, float[] codebook, float[] scale, string way,
         Func<IEnumerable<float>, float> add)
     {
         int columns = shape.Columns;
@@ -173,11 +176,12 @@ public sealed class QuantizedProductReferenceTests
             int row = i % shape.Rows;
             float[] own = x[(i / shape.Rows * columns)..][..columns];
             IEnumerable<int> all = Enumerable.Range(0, columns);
-            return isLookedUp
+            return way is "weights"
                 ? add(all.Select(j => own[j] * (ScaleOf(j) * codebook[Entry(j)])))
                 : add(all.GroupBy(j => shape.Scales?.Of(Weight(j)) ?? 0).Select(part =>
-                    (shape.Scales is null ? 1 : scale[part.Key])
-                        * add(part.GroupBy(Entry).Select(code => codebook[code.Key] * add(code.Select(j => own[j]))))));
+                    (shape.Scales is null ? 1 : scale[part.Key]) * add(way is "partial sums"
+                        ? part.GroupBy(j => j / shape.Length).Select(code => add(code.Select(j => codebook[Entry(j)] * own[j])))
+                        : part.GroupBy(Entry).Select(code => codebook[code.Key] * add(code.Select(j => own[j]))))));
 
             int Weight(int j) => (row * columns) + j;
 
