@@ -94,6 +94,7 @@ internal static class CommandLine
             ListCommand.Create(output),
             InspectCommand.Create(output),
             RunCommand.Create(output, open),
+            FuzzCommand.Create(output, open),
             CompressCommand.Create(output, open),
             CompressCommand.CreateBack(output, open),
             DemoCommand.Create(output),

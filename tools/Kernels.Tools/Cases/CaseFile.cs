@@ -89,7 +89,7 @@ internal sealed record CaseFile(IReadOnlyDictionary<string, HostTensor> Inputs, 
         }
     }
 
-    private static HostTensor ReadTensor(JsonElement element, TensorSpec spec, string folder)
+    internal static HostTensor ReadTensor(JsonElement element, TensorSpec spec, string folder)
     {
         JsonElement? shape = null;
         JsonElement? data = null;

@@ -1,0 +1,66 @@
+namespace Kernels.References.Fuzzing;
+
+/// <summary>The inputs and options that an operation is run with; a case never changes.</summary>
+/// <remarks>The same as a case of <c>kernels run</c>: an option is a double, long, bool, string or int[].</remarks>
+/// <param name="inputs">The inputs by name.</param>
+/// <param name="options">All options by name, those among them that are the default.</param>
+public sealed class FuzzCase(IReadOnlyDictionary<string, FuzzTensor> inputs, IReadOnlyDictionary<string, object> options)
+{
+    /// <summary>The inputs by name.</summary>
+    public IReadOnlyDictionary<string, FuzzTensor> Inputs { get; } = inputs ?? throw new ArgumentNullException(nameof(inputs));
+
+    /// <summary>The options by name.</summary>
+    public IReadOnlyDictionary<string, object> Options { get; } = options ?? throw new ArgumentNullException(nameof(options));
+
+    /// <summary>How many elements the inputs have together.</summary>
+    public long Elements => Inputs.Values.Sum(tensor => (long)tensor.Data.Length);
+
+    /// <summary>Whether the case has an input; some operations can do without one.</summary>
+    /// <param name="input">Its name.</param>
+    /// <returns>Whether it is there.</returns>
+    public bool Has(string input) => Inputs.ContainsKey(input);
+
+    /// <summary>The numbers of an input, row by row; not to be changed.</summary>
+    /// <param name="input">Its name.</param>
+    /// <returns>The numbers.</returns>
+    public float[] Floats(string input) => Inputs[input].Floats;
+
+    /// <summary>The integers of an input, row by row; not to be changed.</summary>
+    /// <param name="input">Its name.</param>
+    /// <returns>The integers.</returns>
+    public int[] Integers(string input) => Inputs[input].Integers;
+
+    /// <summary>The length of a dimension of an input.</summary>
+    /// <param name="input">Its name.</param>
+    /// <param name="dimension">The dimension, the first is 0.</param>
+    /// <returns>The length.</returns>
+    public int Length(string input, int dimension = 0) => Inputs[input].Shape[dimension];
+
+    /// <summary>An option that is a number.</summary>
+    /// <param name="option">Its name.</param>
+    /// <returns>The number.</returns>
+    public double Number(string option) => (double)Options[option];
+
+    /// <summary>An option that is a whole number.</summary>
+    /// <param name="option">Its name.</param>
+    /// <returns>The number.</returns>
+    public int Whole(string option) => checked((int)(long)Options[option]);
+
+    /// <summary>An option that is true or false.</summary>
+    /// <param name="option">Its name.</param>
+    /// <returns>The option.</returns>
+    public bool Boolean(string option) => (bool)Options[option];
+
+    /// <summary>An option that is a word.</summary>
+    /// <param name="option">Its name.</param>
+    /// <returns>The word.</returns>
+    public string Choice(string option) => (string)Options[option];
+
+    /// <summary>The case with another input, or one more.</summary>
+    internal FuzzCase With(string input, FuzzTensor tensor) =>
+        new(new Dictionary<string, FuzzTensor>(Inputs, StringComparer.Ordinal) { [input] = tensor }, Options);
+
+    /// <summary>The case with another value of an option.</summary>
+    internal FuzzCase WithOption(string option, object value) =>
+        new(Inputs, new Dictionary<string, object>(Options, StringComparer.Ordinal) { [option] = value });
+}

@@ -1,0 +1,201 @@
+using System.Diagnostics;
+
+namespace Kernels.References.Fuzzing;
+
+/// <summary>Runs an implementation of an operation on many cases, and makes the first that fails small.</summary>
+public static class Fuzzer
+{
+    /// <summary>Runs an implementation on cases until one fails, or there were enough.</summary>
+    /// <param name="target">The operation.</param>
+    /// <param name="implementation">Gives the outputs of a case; what it throws is a failure.</param>
+    /// <param name="settings">How many cases; a thousand without it.</param>
+    /// <param name="cancellation">Ends the run before the next case.</param>
+    /// <returns>What came of it.</returns>
+    public static FuzzReport Run(
+        FuzzTarget target,
+        Func<FuzzCase, IReadOnlyDictionary<string, FuzzTensor>> implementation,
+        FuzzSettings? settings = null,
+        CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(target);
+        ArgumentNullException.ThrowIfNull(implementation);
+        settings ??= new FuzzSettings();
+        long start = Stopwatch.GetTimestamp();
+        var classes = new SortedDictionary<string, int>(StringComparer.Ordinal);
+        double worst = 0;
+        int index = 0;
+        for (; index < settings.Cases; index++)
+        {
+            if (cancellation.IsCancellationRequested || Stopwatch.GetElapsedTime(start) > settings.Time)
+            {
+                break;
+            }
+
+            var draw = new FuzzDraw(target.Name, settings.Seed, settings.First + index);
+            FuzzCase given = target.Draw(draw);
+            foreach (string name in draw.Classes)
+            {
+                classes[name] = classes.GetValueOrDefault(name) + 1;
+            }
+
+            FuzzVerdict verdict = Try(target, given, implementation);
+            if (verdict.Failure is { } failure)
+            {
+                (FuzzCase small, string message) = Shrink(target, given, failure, implementation, settings);
+                return new FuzzReport(
+                    target.Name, settings.Seed, index + 1, worst, classes,
+                    new FuzzFailure(settings.First + index, given, small, message));
+            }
+
+            worst = Math.Max(worst, verdict.WorstShare);
+            settings.Progress?.Invoke(index + 1, worst);
+        }
+
+        return new FuzzReport(target.Name, settings.Seed, index, worst, classes, Failure: null);
+    }
+
+    /// <summary>Runs an implementation on one case.</summary>
+    /// <param name="target">The operation.</param>
+    /// <param name="given">The case.</param>
+    /// <param name="implementation">Gives the outputs of a case; what it throws is a failure.</param>
+    /// <returns>The verdict.</returns>
+    public static FuzzVerdict Try(
+        FuzzTarget target, FuzzCase given, Func<FuzzCase, IReadOnlyDictionary<string, FuzzTensor>> implementation)
+    {
+        ArgumentNullException.ThrowIfNull(target);
+        ArgumentNullException.ThrowIfNull(implementation);
+        IReadOnlyDictionary<string, FuzzTensor> outputs;
+        try
+        {
+            outputs = implementation(given);
+        }
+        catch (Exception e) when (e is not (OutOfMemoryException or OperationCanceledException))
+        {
+            var verdict = new FuzzVerdict(new Dictionary<string, FuzzTensor>(StringComparer.Ordinal));
+            verdict.Fail($"{e.GetType().Name}: {e.Message}");
+            return verdict;
+        }
+
+        return target.Judge(given, outputs);
+    }
+
+    private static (FuzzCase Case, string Message) Shrink(
+        FuzzTarget target,
+        FuzzCase given,
+        string message,
+        Func<FuzzCase, IReadOnlyDictionary<string, FuzzTensor>> implementation,
+        FuzzSettings settings)
+    {
+        long start = Stopwatch.GetTimestamp();
+        bool isSmaller = true;
+        while (isSmaller)
+        {
+            isSmaller = false;
+            foreach (FuzzCase candidate in Candidates(target, given))
+            {
+                if (Stopwatch.GetElapsedTime(start) > settings.ShrinkTime)
+                {
+                    return (given, message);
+                }
+
+                if (Try(target, candidate, implementation).Failure is { } failure)
+                {
+                    (given, message, isSmaller) = (candidate, failure, true);
+                    break;
+                }
+            }
+        }
+
+        return (given, message);
+    }
+
+    private static IEnumerable<FuzzCase> Candidates(FuzzTarget target, FuzzCase given) => target.Simplify(given)
+        .Concat(Shorter(target, given))
+        .Concat(Default(target, given))
+        .Concat(Plainer(given))
+        .Where(target.Admits);
+
+    /// <summary>Without a half, a quarter, ..., one of what lies along a symbol.</summary>
+    private static IEnumerable<FuzzCase> Shorter(FuzzTarget target, FuzzCase given)
+    {
+        IEnumerable<string> symbols = target.Inputs.Values.SelectMany(symbols => symbols).OfType<string>()
+            .Distinct(StringComparer.Ordinal);
+        foreach (string symbol in symbols)
+        {
+            var places = target.Inputs.Where(input => given.Has(input.Key))
+                .SelectMany(input => input.Value.Select((s, i) => (Input: input.Key, Dimension: i, Symbol: s)))
+                .Where(place => string.Equals(place.Symbol, symbol, StringComparison.Ordinal)).ToArray();
+            if (places.Length == 0)
+            {
+                continue;
+            }
+
+            int length = given.Length(places[0].Input, places[0].Dimension);
+            for (int count = (length + 1) / 2; count > 0; count /= 2)
+            {
+                for (int first = 0; first + count <= length && length > 1; first += count)
+                {
+                    FuzzCase shorter = given;
+                    foreach ((string input, int dimension, _) in places)
+                    {
+                        shorter = shorter.With(input, shorter.Inputs[input].Without(dimension, first, count));
+                    }
+
+                    yield return shorter;
+                }
+            }
+        }
+    }
+
+    private static IEnumerable<FuzzCase> Default(FuzzTarget target, FuzzCase given) => target.Options
+        .Where(option => !given.Options[option.Key].Equals(option.Value))
+        .Select(option => given.WithOption(option.Key, option.Value));
+
+    /// <summary>With zeros, ones and whole numbers in the place of others; only when few are left.</summary>
+    private static IEnumerable<FuzzCase> Plainer(FuzzCase given)
+    {
+        const int Few = 64;
+        foreach ((string input, FuzzTensor tensor) in given.Inputs)
+        {
+            if (tensor.Data is float[] floats)
+            {
+                if (Array.Exists(floats, x => x != 0))
+                {
+                    yield return given.With(input, new FuzzTensor(new float[floats.Length], [.. tensor.Shape]));
+                }
+
+                for (int i = 0; i < floats.Length && floats.Length <= Few; i++)
+                {
+                    foreach (float plain in Plain(floats[i]))
+                    {
+                        yield return given.With(input, tensor.With(i, plain));
+                    }
+                }
+            }
+            else if (tensor.Data is int[] { Length: <= Few } integers)
+            {
+                for (int i = 0; i < integers.Length; i++)
+                {
+                    if (integers[i] != 0)
+                    {
+                        yield return given.With(input, tensor.With(i, 0));
+                    }
+                }
+            }
+        }
+    }
+
+    // Each is plainer than the number: the search ends.
+    private static IEnumerable<float> Plain(float x)
+    {
+        if (x == 0)
+        {
+            return [];
+        }
+
+        float whole = MathF.Round(x);
+        return x == 1 ? [0f]
+            : float.IsFinite(x) && whole != x && whole != 0 && MathF.Abs(x) < 1e6f ? [0f, 1f, whole]
+            : [0f, 1f];
+    }
+}

@@ -1,0 +1,185 @@
+using System.Text.Json.Nodes;
+using Kernels.References.Fuzzing;
+using Kernels.Tests.Support;
+using Kernels.Tools.Cases;
+using Kernels.Tools.Fuzzing;
+using Kernels.Tools.Operations;
+
+namespace Kernels.Tests.Tools;
+
+public sealed class FuzzTests : IDisposable
+{
+    private readonly TemporaryFolder _folder = new();
+
+    public static TheoryData<string> Names => [.. FuzzTargets.All.Select(target => target.Name)];
+
+    public void Dispose() => _folder.Dispose();
+
+    [Theory]
+    [MemberData(nameof(Names))]
+    public void Every_operation_passes(string name)
+    {
+        ToolRun run = ToolRun.Of(
+            "fuzz", name, "--cases", "60", "--seed", "7", "--device", ToolRun.Device, "--out", _folder.Path);
+
+        Assert.True(run.ExitCode == 0, run.Output + run.Error);
+        Assert.Contains("passed", run.Output, StringComparison.Ordinal);
+        Assert.Empty(Directory.GetFiles(_folder.Path));
+    }
+
+    [Theory]
+    [MemberData(nameof(Names))]
+    public void A_target_is_described_as_its_operation(string name)
+    {
+        FuzzTarget target = FuzzTargets.Find(name);
+        Operation operation = OperationCatalog.Find(name);
+
+        Assert.Equal(operation.Inputs.Select(spec => spec.Name), target.Inputs.Keys, StringComparer.Ordinal);
+        Assert.All(operation.Inputs, spec => Assert.Equal(spec.Shape, target.Inputs[spec.Name]!));
+        Assert.All(target.Options, option =>
+        {
+            OptionSpec spec = Assert.Single(
+                operation.Options, spec => string.Equals(spec.Name, option.Key, StringComparison.Ordinal));
+            Assert.Equal(spec.Default ?? Array.Empty<int>(), option.Value);
+        });
+    }
+
+    [Fact]
+    public void The_same_seed_draws_the_same_cases()
+    {
+        foreach (FuzzTarget target in FuzzTargets.All)
+        {
+            string[] cases = [.. Enumerable.Range(0, 10).Select(i => CaseWriter.Write(target.Draw(new(target.Name, 3, i))))];
+            Assert.Equal(
+                cases, Enumerable.Range(0, 10).Select(i => CaseWriter.Write(target.Draw(new(target.Name, 3, i)))),
+                StringComparer.Ordinal);
+            Assert.Equal(10, cases.Distinct(StringComparer.Ordinal).Count());
+        }
+    }
+
+    /// <summary>Names of bugs, and what they make of a case of ours and its right outputs.</summary>
+    public static TheoryData<string, string> Bugs => new()
+    {
+        { "optimizers/adamw", "no decay" },
+        { "optimizers/sgd", "no decay" },
+        { "optimizers/lion", "off by one" },
+        { "optimizers/adafactor", "off by one" },
+        { "optimizers/gradnorm", "last element left out" },
+        { "optimizers/batchtest", "rounded down" },
+    };
+
+    [Theory]
+    [MemberData(nameof(Bugs))]
+    public void A_planted_bug_is_found_and_made_small(string name, string bug)
+    {
+        FuzzTarget target = FuzzTargets.Find(name);
+        var kernel = new OperationUnderTest(
+            Session.Use(TestDevices.Session.Accelerator, TestDevices.Session.Stream), OperationCatalog.Find(name));
+
+        FuzzReport report = Fuzzer.Run(
+            target, given => Plant(bug, kernel, given),
+            new FuzzSettings { Time = TimeSpan.FromSeconds(60), ShrinkTime = TimeSpan.FromSeconds(60) });
+
+        Assert.NotNull(report.Failure);
+        Assert.InRange(report.Failure.Case.Elements, 1, 8);
+        Assert.NotNull(Fuzzer.Try(target, report.Failure.Case, given => Plant(bug, kernel, given)).Failure);
+        Assert.Null(Fuzzer.Try(target, report.Failure.Case, kernel.Run).Failure);
+    }
+
+    private static IReadOnlyDictionary<string, FuzzTensor> Plant(string bug, OperationUnderTest kernel, FuzzCase given)
+    {
+        switch (bug)
+        {
+            case "no decay":
+                var options = new Dictionary<string, object>(given.Options, StringComparer.Ordinal) { ["weightDecay"] = 0d };
+                return kernel.Run(new FuzzCase(given.Inputs, options));
+            case "off by one":
+                FuzzTensor p = kernel.Run(given)["p"];
+                return Outputs(("p", new FuzzTensor([.. p.Floats[^1..], .. p.Floats[..^1]], [.. p.Shape])));
+            case "last element left out":
+                float[] g = given.Floats("g");
+                return kernel.Run(new FuzzCase(Outputs(("g", new FuzzTensor(g[..^1], g.Length - 1))), given.Options));
+            default:
+                IReadOnlyDictionary<string, FuzzTensor> right = kernel.Run(given);
+                int next = (int)Math.Clamp(
+                    right["statistic"].Floats[0], given.Length("g"), Math.Max(given.Length("g"), given.Whole("maxBatch")));
+                return Outputs(("statistic", right["statistic"]), ("next", new FuzzTensor([next], 1)));
+        }
+    }
+
+    private static Dictionary<string, FuzzTensor> Outputs(params (string Name, FuzzTensor Tensor)[] outputs) =>
+        outputs.ToDictionary(output => output.Name, output => output.Tensor, StringComparer.Ordinal);
+
+    [Fact]
+    public void A_program_is_fuzzed_and_its_failure_is_replayed()
+    {
+        // It answers every case with the same step, which is right for one case alone.
+        string answer = _folder.Write("answer.json", """{"outputs": {"p": {"shape": [1, 1], "data": [0.5]}}}""");
+        string right = _folder.Write(
+            "right.json",
+            """
+            {"inputs": {"p": {"shape": [1], "data": [1]}, "g": {"shape": [1, 1], "data": [1]}},
+             "options": {"learningRate": 0.5}}
+            """);
+        string program = OperatingSystem.IsWindows()
+            ? "cmd /c " + _folder.Write("program.cmd", $"@copy /y \"{answer}\" %2 >nul")
+            : "sh " + _folder.Write("program.sh", $"cp '{answer}' \"$2\"");
+        string to = _folder.File("failures");
+
+        ToolRun passed = ToolRun.Of("fuzz", "optimizers/sgd", "--against", program, "--replay", right, "--out", to);
+        ToolRun failed = ToolRun.Of("fuzz", "optimizers/sgd", "--against", program, "--cases", "5", "--out", to);
+
+        Assert.Equal((0, ""), (passed.ExitCode, passed.Error));
+        Assert.Equal((1, ""), (failed.ExitCode, failed.Error));
+        string @case = Assert.Single(Directory.GetFiles(to, "optimizers-sgd-1-*.json"));
+        Assert.Contains($"--replay {@case} --against", failed.Output, StringComparison.Ordinal);
+        ToolRun again = ToolRun.Of("fuzz", "optimizers/sgd", "--against", program, "--replay", @case, "--out", to);
+        ToolRun ours = ToolRun.Of("fuzz", "optimizers/sgd", "--replay", @case, "--device", ToolRun.Device);
+        Assert.Equal(1, again.ExitCode);
+        Assert.True(ours.ExitCode == 0, ours.Output + ours.Error);
+        Assert.Equal("optimizers/sgd: passed", ours.Output[.."optimizers/sgd: passed".Length]);
+    }
+
+    [Fact]
+    public void A_program_that_fails_fails_the_case()
+    {
+        string right = _folder.Write(
+            "right.json", """{"inputs": {"g": {"shape": [1], "data": [1]}}}""");
+
+        ToolRun run = ToolRun.Of(
+            "fuzz", "optimizers/gradnorm", "--against", "kernels-no-such-program", "--replay", right, "--out", _folder.Path);
+
+        Assert.Equal(1, run.ExitCode);
+        Assert.Contains("kernels-no-such-program", run.Output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("optimizers/sgdd", "fuzz optimizers/sgdd")]
+    [InlineData("--cases", "fuzz --cases 0")]
+    [InlineData("--minutes", "fuzz --minutes -1")]
+    [InlineData("--replay", "fuzz optimizers --replay none.json")]
+    [InlineData("none.json", "fuzz optimizers/sgd --replay none.json")]
+    public void A_wrong_call_says_what_is_wrong(string part, string line)
+    {
+        ToolRun run = ToolRun.Of(line.Split(' '));
+
+        Assert.Equal(2, run.ExitCode);
+        Assert.Contains(part, run.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Options_that_do_not_go_together_are_no_case()
+    {
+        var @case = new JsonObject
+        {
+            ["inputs"] = JsonNode.Parse("""{"p": {"shape": [1], "data": [1]}, "g": {"shape": [1, 1], "data": [1]}}"""),
+            ["options"] = new JsonObject { ["nesterov"] = true },
+        };
+
+        ToolRun run = ToolRun.Of(
+            "fuzz", "optimizers/sgd", "--replay", _folder.Write("case.json", @case.ToJsonString()), "--device", ToolRun.Device);
+
+        Assert.Equal(2, run.ExitCode);
+        Assert.Contains("no case of optimizers/sgd", run.Error, StringComparison.Ordinal);
+    }
+}
