@@ -80,16 +80,32 @@ internal struct PackedFormat
             return (int)(number / power % (uint)Codes);
         }
 
-        int code = 0;
-        int row = 0;
-        for (int width = 8; width > 0; width >>= 1)
+        return Field(words, at, lanes, step, FieldBits);
+    }
+
+    /// <summary>The field of a step of a lane of a planar block of any number of lanes.</summary>
+    internal static int Field(ArrayView<uint> words, long at, int lanes, int step, int bits)
+    {
+        if (bits == 8)
         {
-            if ((FieldBits & width) != 0)
-            {
-                uint bits = words[at + (row + (step * width >> 5)) * (long)lanes];
-                code |= ((int)(bits >> ((step * width) & 31)) & ((1 << width) - 1)) << row;
-                row += width;
-            }
+            return (int)(words[at + (long)(step >> 2) * lanes] >> ((8 * step) & 31)) & 255;
+        }
+
+        int code = 0;
+        if ((bits & 4) != 0)
+        {
+            code = (int)(words[at + (long)(step >> 3) * lanes] >> ((4 * step) & 31)) & 15;
+        }
+
+        if ((bits & 2) != 0)
+        {
+            uint two = words[at + (long)((bits & 4) + (step >> 4)) * lanes];
+            code |= ((int)(two >> ((2 * step) & 31)) & 3) << (bits & 4);
+        }
+
+        if ((bits & 1) != 0)
+        {
+            code |= ((int)(words[at + (long)(bits & 6) * lanes] >> step) & 1) << (bits & 6);
         }
 
         return code;

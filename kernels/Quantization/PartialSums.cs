@@ -110,7 +110,8 @@ internal struct PartialSumWork : IItemWork
 /// Storage: F32. Traffic: the packed words once, or from a cache for each code of a word; the tables once a group.
 /// Needs: <c>Rows</c> groups of 32 x warps, 32 KiB of shared memory, two barriers a step and five at the end;
 /// <c>RowSixteens</c> groups of one item, 8 KiB. Order: within a segment from its first weight on; each lane's segments
-/// step by step; lanes in a tree; then parts and blocks, the row's scale, bias, C0. The same for any launch.
+/// step by step; lanes in a tree (on the host's threads one after the other); then parts and blocks, the row's scale, bias,
+/// C0. The same for any launch.
 /// Domain: any sizes; bits that are no code are code k - 1. NaN and infinity of x reach all rows, those of a code the rows
 /// that have it. Error: gamma(columns + 3) |s| sum |x c|, derived in the reference.
 /// </remarks>
@@ -287,7 +288,7 @@ internal static class PartialSums
         where TBits : struct, IFieldBits
     {
         long word = t.Word(IntrinsicMath.Min(row, t.EndRow - 1), block) + lane;
-        return table[place + SixteenWords.Field<TBits>(t.Words, word, lanes, step) * PartialSumArguments.TileLanes];
+        return table[place + PackedFormat.Field(t.Words, word, lanes, step, TBits.Bits) * PartialSumArguments.TileLanes];
     }
 
     /// <summary>Adds the lanes of each row of a warp, in the shared memory of the tables.</summary>

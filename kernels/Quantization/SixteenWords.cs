@@ -97,35 +97,6 @@ internal struct SixteenWords
         return codes;
     }
 
-    /// <summary>The field of a step of one lane.</summary>
-    internal static int Field<TBits>(ArrayView<uint> words, long at, int lanes, int step)
-        where TBits : struct, IFieldBits
-    {
-        if (TBits.Bits == 8)
-        {
-            return (int)(words[at + (long)(step >> 2) * lanes] >> ((8 * step) & 31)) & 255;
-        }
-
-        int code = 0;
-        if ((TBits.Bits & 4) != 0)
-        {
-            code = (int)(words[at + (long)(step >> 3) * lanes] >> ((4 * step) & 31)) & 15;
-        }
-
-        if ((TBits.Bits & 2) != 0)
-        {
-            uint two = words[at + (long)((TBits.Bits & 4) + (step >> 4)) * lanes];
-            code |= ((int)(two >> ((2 * step) & 31)) & 3) << (TBits.Bits & 4);
-        }
-
-        if ((TBits.Bits & 1) != 0)
-        {
-            code |= ((int)(words[at + (long)(TBits.Bits & 6) * lanes] >> step) & 1) << (TBits.Bits & 6);
-        }
-
-        return code;
-    }
-
     /// <summary>What a table has for each.</summary>
     internal readonly Sixteen Look(ArrayView<float> table) => new()
     {

@@ -6,11 +6,12 @@ namespace Kernels.References.Quantization;
 /// <para>
 /// Bound, for each way to compute it: weights are looked up, x (s c) or s (x c); or activations of one code are
 /// summed, and the sum is multiplied by the code; or, for codes of several numbers, partial sums of x c over the columns
-/// of a code are made for each code there is, looked up and added, and the sum is multiplied by s. With s of a run of weights at each of them, or at their sum, a term has two roundings of
-/// products, or one without scales, and goes through at most as many additions as there are terms that are not 0, bias
-/// and C0 among them, less one: m terms in c parts are m - c additions within the parts and c - 1 between them, whether a part is what has one code or
-/// what lies side by side. So the
-/// error is at most gamma(terms + 1) (|C0| + |bias| + sum |x s c|), and a least subnormal times 1 + |x| + |s| + |x s|
+/// of a code are made for each code there is, looked up and added, and the sum is multiplied by s. With s of a run of
+/// weights at each of them, or at their sum, a term has two roundings of products, or one without scales, and goes
+/// through at most as many additions as there are terms that are not 0, bias and C0 among them, less one: m terms in c
+/// parts are m - c additions within the parts and c - 1 between them, whether a part is what has one code or what lies
+/// side by side. So the error is at most gamma(terms + 1) (|C0| + |bias| + sum |x s c|), and a least subnormal times
+/// 1 + |x| + |s| + |x s|
 /// for each product that may underflow. One single term x = 1 or -1 has but the rounding of s c: the identity gives
 /// what <see cref="DequantizeReference"/> gives.
 /// </para>

@@ -71,8 +71,8 @@ internal static unsafe class HostBlocks
     }
 
     /// <summary>The view as a pointer.</summary>
-    internal static uint* Pointer(ArrayView<uint> view) =>
-        (uint*)TensorView.BufferOf(view)!.NativePtr + TensorView.IndexOf(view);
+    internal static T* Pointer<T>(ArrayView<T> view)
+        where T : unmanaged => (T*)TensorView.BufferOf(view)!.NativePtr + TensorView.IndexOf(view);
 
     /// <summary>The field of a step of a lane.</summary>
     internal static int Field(int bits, uint* words, int lanes, int step)
@@ -220,7 +220,7 @@ internal static unsafe class HostBlocks
             float* sums = stackalloc float[Vectors];
             PackedFormat format = Product.Q.Format;
             uint* words = Pointer(Product.Q.Words);
-            float* x = (float*)TensorView.BufferOf(Product.X)!.NativePtr + TensorView.IndexOf(Product.X);
+            float* x = Pointer(Product.X);
             for (int row = (int)begin; row < end; row++)
             {
                 Fill(Product.Q, row, table);

@@ -1,5 +1,4 @@
 using System.Numerics;
-using ILGPU;
 using Kernels.DeviceCode.Quantization;
 using Kernels.Host;
 using Device = Kernels.DeviceCode.Quantization.PartialSums;
@@ -20,9 +19,6 @@ internal static unsafe class HostPartialSums
     internal static void Rows(in PartialSumArguments t, int firstRow, int threads) =>
         HostPool.Run(new RowWork { Product = t, FirstRow = firstRow }, t.EndRow - firstRow, Device.GroupRows, threads);
 
-    private static float* Pointer(ArrayView<float> view) =>
-        (float*)TensorView.BufferOf(view)!.NativePtr + TensorView.IndexOf(view);
-
     private struct TableWork : IHostWork
     {
         public PartialSumArguments Product;
@@ -30,9 +26,9 @@ internal static unsafe class HostPartialSums
         public readonly void Run(long begin, long end)
         {
             float* segments = stackalloc float[MostLength * Lanes];
-            float* x = Pointer(Product.X);
-            float* codebook = Pointer(Product.Codebook);
-            float* to = Pointer(Product.Tables) + (begin * Product.TileLength);
+            float* x = HostBlocks.Pointer(Product.X);
+            float* codebook = HostBlocks.Pointer(Product.Codebook);
+            float* to = HostBlocks.Pointer(Product.Tables) + (begin * Product.TileLength);
             int length = Product.Length;
             for (int tile = (int)begin; tile < end; tile++)
             {
@@ -98,7 +94,7 @@ internal static unsafe class HostPartialSums
         {
             int left = Product.Left(block);
             int lanes = Product.Format.LanesOf(left);
-            float* tables = Pointer(Product.Tables)
+            float* tables = HostBlocks.Pointer(Product.Tables)
                 + ((long)block * PartialSumArguments.Steps * PartialSumArguments.StepTiles * Product.TileLength);
             for (int step = 0; step < PartialSumArguments.Steps; step++)
             {

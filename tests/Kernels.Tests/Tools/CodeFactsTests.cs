@@ -241,7 +241,7 @@ public class CodeFactsTests
         Assert.NotNull(Assembler.ReadReport("ptxas info    : 0 bytes gmem").Problem);
     }
 
-    // NVIDIA's occupancy calculator gives the same groups.
+    // By hand, from the limits of the programming guide's table.
     [Theory]
     [InlineData("sm_80", 64, 0, 256, 4, 32, "registers")]
     [InlineData("sm_80", 32, 0, 256, 8, 64, "warps")]

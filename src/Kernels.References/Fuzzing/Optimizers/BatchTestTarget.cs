@@ -3,7 +3,7 @@ using Kernels.References.Optimizers;
 
 namespace Kernels.References.Fuzzing.Optimizers;
 
-/// <summary>Tests of the batch size over per-sample gradients.</summary>
+/// <summary>Tests of the batch size over per-sample gradients, whose squares are normal numbers: the kernels' domain.</summary>
 internal sealed class BatchTestTarget : FuzzTarget
 {
     public override string Name => "optimizers/batchtest";
