@@ -12,6 +12,12 @@ public sealed class FuzzCase(IReadOnlyDictionary<string, FuzzTensor> inputs, IRe
     /// <summary>The options by name.</summary>
     public IReadOnlyDictionary<string, object> Options { get; } = options ?? throw new ArgumentNullException(nameof(options));
 
+    /// <summary>
+    /// By how many elements each tensor begins past an aligned address, where an implementation is given memory; others
+    /// need not mind.
+    /// </summary>
+    public int Shift { get; private init; }
+
     /// <summary>How many elements the inputs have together.</summary>
     public long Elements => Inputs.Values.Sum(tensor => (long)tensor.Data.Length);
 
@@ -58,9 +64,14 @@ public sealed class FuzzCase(IReadOnlyDictionary<string, FuzzTensor> inputs, IRe
 
     /// <summary>The case with another input, or one more.</summary>
     internal FuzzCase With(string input, FuzzTensor tensor) =>
-        new(new Dictionary<string, FuzzTensor>(Inputs, StringComparer.Ordinal) { [input] = tensor }, Options);
+        new(new Dictionary<string, FuzzTensor>(Inputs, StringComparer.Ordinal) { [input] = tensor }, Options) { Shift = Shift };
 
     /// <summary>The case with another value of an option.</summary>
     internal FuzzCase WithOption(string option, object value) =>
-        new(Inputs, new Dictionary<string, object>(Options, StringComparer.Ordinal) { [option] = value });
+        new(Inputs, new Dictionary<string, object>(Options, StringComparer.Ordinal) { [option] = value }) { Shift = Shift };
+
+    /// <summary>The case with tensors that begin elsewhere.</summary>
+    /// <param name="shift">By how many elements past an aligned address.</param>
+    /// <returns>The case.</returns>
+    public FuzzCase At(int shift) => shift == Shift ? this : new FuzzCase(Inputs, Options) { Shift = shift };
 }

@@ -33,6 +33,12 @@ public static class Fuzzer
 
             var draw = new FuzzDraw(target.Name, settings.Seed, settings.First + index);
             FuzzCase given = target.Draw(draw);
+            if (target.TakesViews && draw.Once(2))
+            {
+                draw.Cover("misaligned");
+                given = given.At(draw.OneOf(1, 2, 3, 5, 7, 15));
+            }
+
             foreach (string name in draw.Classes)
             {
                 classes[name] = classes.GetValueOrDefault(name) + 1;
@@ -109,11 +115,14 @@ public static class Fuzzer
         return (given, message);
     }
 
-    private static IEnumerable<FuzzCase> Candidates(FuzzTarget target, FuzzCase given) => target.Simplify(given)
+    private static IEnumerable<FuzzCase> Candidates(FuzzTarget target, FuzzCase given) => Aligned(given)
+        .Concat(target.Simplify(given).Select(simple => simple.At(given.Shift)))
         .Concat(Shorter(target, given))
         .Concat(Default(target, given))
         .Concat(Plainer(given))
         .Where(target.Admits);
+
+    private static IEnumerable<FuzzCase> Aligned(FuzzCase given) => given.Shift == 0 ? [] : [given.At(0)];
 
     /// <summary>Without a half, a quarter, ..., one of what lies along a symbol.</summary>
     private static IEnumerable<FuzzCase> Shorter(FuzzTarget target, FuzzCase given)

@@ -7,8 +7,11 @@ namespace Kernels.Tools.Cases;
 /// <summary>A case of <c>kernels run</c>: inputs and options, checked against the operation's description.</summary>
 /// <param name="Inputs">The inputs by name.</param>
 /// <param name="Options">The options.</param>
-internal sealed record CaseFile(IReadOnlyDictionary<string, HostTensor> Inputs, OptionValues Options)
+/// <param name="Shift">By how many elements each tensor begins past an aligned address.</param>
+internal sealed record CaseFile(IReadOnlyDictionary<string, HostTensor> Inputs, OptionValues Options, int Shift)
 {
+    private const int MaxShift = 63;
+
     /// <summary>Reads a case.</summary>
     /// <exception cref="BadInputException">The file is not there, or not such a case; the message says what is wrong.</exception>
     internal static CaseFile Read(string path, Operation operation)
@@ -23,6 +26,7 @@ internal sealed record CaseFile(IReadOnlyDictionary<string, HostTensor> Inputs, 
 
         var inputs = new Dictionary<string, HostTensor>(StringComparer.Ordinal);
         var options = new Dictionary<string, object>(StringComparer.Ordinal);
+        int shift = 0;
         foreach (JsonProperty property in root.EnumerateObject())
         {
             switch (property.Name)
@@ -33,8 +37,15 @@ internal sealed record CaseFile(IReadOnlyDictionary<string, HostTensor> Inputs, 
                 case "options":
                     ReadOptions(property.Value, operation, options);
                     break;
+                case "shift":
+                    shift = property.Value.ValueKind == JsonValueKind.Number && property.Value.TryGetInt32(out int places)
+                        && places is >= 0 and <= MaxShift
+                        ? places
+                        : throw new BadInputException(
+                            $"'shift' must be a whole number in [0, {MaxShift}], and is {property.Value.GetRawText()}.");
+                    break;
                 default:
-                    throw new BadInputException($"A case has 'inputs' and 'options', and no '{property.Name}'.");
+                    throw new BadInputException($"A case has 'inputs', 'options' and 'shift', and no '{property.Name}'.");
             }
         }
 
@@ -47,7 +58,7 @@ internal sealed record CaseFile(IReadOnlyDictionary<string, HostTensor> Inputs, 
         }
 
         OperationContext.CheckShapes(operation, inputs, new Dictionary<string, int>(StringComparer.Ordinal));
-        return new CaseFile(inputs, new OptionValues(operation.Options, options));
+        return new CaseFile(inputs, new OptionValues(operation.Options, options), shift);
     }
 
     private static JsonDocument Parse(string path)

@@ -37,6 +37,11 @@ internal static class CaseWriter
         }
 
         json.WriteEndObject();
+        if (given.Shift != 0)
+        {
+            json.WriteNumber("shift", given.Shift);
+        }
+
         json.WriteEndObject();
     });
 

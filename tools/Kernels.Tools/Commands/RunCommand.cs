@@ -18,8 +18,9 @@ internal static class RunCommand
         {
             Description =
                 "JSON: {\"inputs\": {\"x\": {\"shape\": [2, 3], \"data\": [...]}, \"w\": {\"npy\": \"w.npy\"}}, "
-                + "\"options\": {...}}. Data is row by row; numbers that are not finite are \"NaN\", \"Infinity\", "
-                + "\"-Infinity\"; .npy files lie relative to the case.",
+                + "\"options\": {...}, \"shift\": 0}. Data is row by row; numbers that are not finite are \"NaN\", \"Infinity\", "
+                + "\"-Infinity\"; .npy files lie relative to the case. All tensors begin \"shift\" elements past an "
+                + "aligned address, 0 to 63.",
             HelpName = "case.json",
             Required = true,
         };
@@ -68,7 +69,7 @@ internal static class RunCommand
 
     private static string Run(Operation operation, CaseFile @case, Session session)
     {
-        var context = new OperationContext(session, operation, @case.Inputs, @case.Options);
+        var context = new OperationContext(session, operation, @case.Inputs, @case.Options, @case.Shift);
         long start = Stopwatch.GetTimestamp();
         try
         {

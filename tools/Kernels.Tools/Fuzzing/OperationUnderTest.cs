@@ -14,7 +14,8 @@ internal sealed class OperationUnderTest(Session session, Operation operation)
             input => input.Key, input => new HostTensor([.. input.Value.Shape], input.Value.Data), StringComparer.Ordinal);
         var options = given.Options.Where(option => option.Value is not int[] { Length: 0 })
             .ToDictionary(option => option.Key, option => option.Value, StringComparer.Ordinal);
-        var context = new OperationContext(session, operation, inputs, new OptionValues(operation.Options, options));
+        var context = new OperationContext(
+            session, operation, inputs, new OptionValues(operation.Options, options), given.Shift);
         operation.Run(context);
         session.Synchronize();
         return context.Outputs.ToDictionary(
@@ -26,7 +27,7 @@ internal sealed class OperationUnderTest(Session session, Operation operation)
     }
 
     /// <summary>A case that was read from a file; options that it does not give are the target's defaults.</summary>
-    internal static FuzzCase Case(FuzzTarget target, CaseFile file) => new(
+    internal static FuzzCase Case(FuzzTarget target, CaseFile file) => new FuzzCase(
         file.Inputs.ToDictionary(
             input => input.Key,
             input => input.Value.Data is float[] floats
@@ -36,5 +37,5 @@ internal sealed class OperationUnderTest(Session session, Operation operation)
         target.Options.ToDictionary(
             option => option.Key,
             option => file.Options.IsGiven(option.Key) ? file.Options.Value(option.Key)! : option.Value,
-            StringComparer.Ordinal));
+            StringComparer.Ordinal)).At(file.Shift);
 }

@@ -37,13 +37,13 @@ internal sealed class ActivationOperation : Operation
         Session session = context.Session;
         Activation activation = Chosen(context);
         var activations = new Activations(session.Accelerator);
-        using var x = new DeviceTensor(session, context.Floats("x"));
-        using var to = new DeviceTensor(session, context.Length("n"));
+        using var x = new DeviceTensor(context, context.Floats("x"));
+        using var to = new DeviceTensor(context, context.Length("n"));
         activations.Forward(session.Stream, x.View, to.View, activation);
         context.Output("y", to.ToArray());
         if (context.Has("dy"))
         {
-            using var dy = new DeviceTensor(session, context.Floats("dy"));
+            using var dy = new DeviceTensor(context, context.Floats("dy"));
             activations.Backward(session.Stream, x.View, dy.View, to.View, activation);
             context.Output("dx", to.ToArray());
         }

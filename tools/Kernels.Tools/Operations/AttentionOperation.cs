@@ -31,16 +31,16 @@ internal sealed class AttentionOperation : Operation
         Session session = context.Session;
         (int tokens, int heads, int size) = (context.Length("tokens"), context.Length("heads"), context.Length("size"));
         var attention = new Attention(session.Accelerator);
-        using var qkv = new DeviceTensor(session, context.Floats("qkv"));
-        using var mixed = new DeviceTensor(session, (long)tokens * heads * size);
-        using var state = new DeviceTensor(session, Attention.StateLength(tokens, heads));
+        using var qkv = new DeviceTensor(context, context.Floats("qkv"));
+        using var mixed = new DeviceTensor(context, (long)tokens * heads * size);
+        using var state = new DeviceTensor(context, Attention.StateLength(tokens, heads));
         attention.Forward(session.Stream, qkv.View, mixed.View, state.View, tokens, heads, size);
         context.Output("mixed", mixed.ToArray());
         if (context.Has("grad"))
         {
-            using var grad = new DeviceTensor(session, context.Floats("grad"));
-            using var gradQkv = new DeviceTensor(session, 3L * tokens * heads * size);
-            using var scratch = new DeviceTensor(session, (long)tokens * heads);
+            using var grad = new DeviceTensor(context, context.Floats("grad"));
+            using var gradQkv = new DeviceTensor(context, 3L * tokens * heads * size);
+            using var scratch = new DeviceTensor(context, (long)tokens * heads);
             attention.Backward(
                 session.Stream, qkv.View, mixed.View, state.View, grad.View, gradQkv.View, scratch.View, tokens, heads,
                 size);

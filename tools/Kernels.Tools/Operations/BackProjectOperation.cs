@@ -48,11 +48,11 @@ internal sealed class BackProjectOperation : Operation
 
         int n = BasisOption.Wanted(context, "n", rank, Transform.MaxLength);
         var options = new ColumnSelectorOptions { Basis = BasisOption.Chosen(context, "basis", n), Side = side };
-        using var index = new DeviceTensor(session, BasisOption.Ascending(context, "index", n));
+        using var index = new DeviceTensor(context, BasisOption.Ascending(context, "index", n));
         int[] full = isLeft ? [n, lines] : [lines, n];
         using var selector = new ColumnSelector(session.Accelerator, full[0], full[1], rank, options);
-        using var projected = new DeviceTensor(session, context.Floats("projected"));
-        using var result = new DeviceTensor(session, (long)lines * n);
+        using var projected = new DeviceTensor(context, context.Floats("projected"));
+        using var result = new DeviceTensor(context, (long)lines * n);
         selector.BackProject(session.Stream, projected.View, index.Integers, result.View);
         context.Output("full", result.ToArray(), full);
     }

@@ -40,8 +40,8 @@ internal sealed class BatchTestOperation : Operation
         };
         int batch = context.Options.IsGiven("batch") ? Size(context.Options.Integer("batch")) : samples;
         int maxBatch = Size(context.Options.Integer("maxBatch"));
-        using var g = new DeviceTensor(session, context.Floats("g"));
-        using var statistic = new DeviceTensor(session, 1);
+        using var g = new DeviceTensor(context, context.Floats("g"));
+        using var statistic = new DeviceTensor(context, 1);
         using var test = new BatchTest(session.Accelerator, Math.Max(1, samples), context.Length("d"));
         test.Run(session.Stream, g.View, samples, statistic.Floats, options);
         float[] asked = statistic.ToArray();

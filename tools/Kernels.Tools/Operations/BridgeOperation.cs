@@ -71,8 +71,8 @@ internal sealed class BridgeOperation : Operation
             TensorCopy.Upload(session.Stream, context.Floats(weight.Name), bridge.Parameter(weight.Name));
         }
 
-        using var codes = new DeviceTensor(session, context.Floats("codes"));
-        using var result = new DeviceTensor(session, (long)k * d);
+        using var codes = new DeviceTensor(context, context.Floats("codes"));
+        using var result = new DeviceTensor(context, (long)k * d);
         bridge.Forward(session.Stream, codes.View, result.View);
         context.Output("projected", result.ToArray());
         if (!context.Has("grad"))
@@ -80,7 +80,7 @@ internal sealed class BridgeOperation : Operation
             return;
         }
 
-        using var grad = new DeviceTensor(session, context.Floats("grad"));
+        using var grad = new DeviceTensor(context, context.Floats("grad"));
         bridge.Backward(session.Stream, codes.View, grad.View, result.View);
         context.Output("grad.codes", result.ToArray());
         foreach (BridgeWeight weight in bridge.Weights)

@@ -27,9 +27,9 @@ internal sealed class CodebookDequantizeOperation : Operation
         Session session = context.Session;
         (CodebookLayout layout, float[] scales) = CodebookCase.Layout(context);
         using MemoryBuffer1D<byte, Stride1D.Dense> packed = CodebookCase.Packed(context, layout);
-        using var codebook = new DeviceTensor(session, context.Floats("codebook"));
-        using var scale = new DeviceTensor(session, scales);
-        using var w = new DeviceTensor(session, layout.WeightCount);
+        using var codebook = new DeviceTensor(context, context.Floats("codebook"));
+        using var scale = new DeviceTensor(context, scales);
+        using var w = new DeviceTensor(context, layout.WeightCount);
         using var dequantize = new Dequantize(session.Accelerator, layout);
         dequantize.Run(session.Stream, packed.View, codebook.View, scales.Length > 0 ? scale.View : default, w.View);
         context.Output("w", w.ToArray());
@@ -62,11 +62,11 @@ internal sealed class CodebookMatMulOperation : Operation
         (CodebookLayout layout, float[] scales) = CodebookCase.Layout(context);
         int n = context.Length("n");
         using MemoryBuffer1D<byte, Stride1D.Dense> packed = CodebookCase.Packed(context, layout);
-        using var codebook = new DeviceTensor(session, context.Floats("codebook"));
-        using var scale = new DeviceTensor(session, scales);
-        using var x = new DeviceTensor(session, context.Floats("x"));
-        using var y = new DeviceTensor(session, (long)n * layout.Rows);
-        using DeviceTensor? bias = context.Has("bias") ? new DeviceTensor(session, context.Floats("bias")) : null;
+        using var codebook = new DeviceTensor(context, context.Floats("codebook"));
+        using var scale = new DeviceTensor(context, scales);
+        using var x = new DeviceTensor(context, context.Floats("x"));
+        using var y = new DeviceTensor(context, (long)n * layout.Rows);
+        using DeviceTensor? bias = context.Has("bias") ? new DeviceTensor(context, context.Floats("bias")) : null;
         using var product = new QuantizedProduct(session.Accelerator, layout, Math.Max(n, 1));
         product.Multiply(
             session.Stream, x.View, n, packed.View, codebook.View, scales.Length > 0 ? scale.View : default, y.View,

@@ -55,7 +55,7 @@ internal sealed class CodebookFitOperation : Operation
         bool isExact = context.Options.Boolean("exact");
         (float[] codebook, byte[] index, float error) = isExact
             ? Exact(session, layout, w, h)
-            : Lloyd(session, layout, w, h, iterations);
+            : Lloyd(context, layout, w, h, iterations);
         context.Output("codebook", codebook, groups, k);
         context.Output("index", CodebookCase.Integers(index));
         context.Output("boundaries", boundaries, boundaries.Length);
@@ -83,17 +83,17 @@ internal sealed class CodebookFitOperation : Operation
     }
 
     private static (float[] Codebook, byte[] Index, float Error) Lloyd(
-        Session session, CodebookLayout layout, float[] w, float[] h, int iterations)
+        OperationContext context, CodebookLayout layout, float[] w, float[] h, int iterations)
     {
-        using var weights = new DeviceTensor(session, w);
-        using var counts = new DeviceTensor(session, h);
-        using var codebook = new DeviceTensor(session, layout.CodebookLength);
-        using var error = new DeviceTensor(session, 1);
-        using MemoryBuffer1D<byte, Stride1D.Dense> index = session.Accelerator.Allocate1D<byte>(layout.CodeCount);
-        using var fit = new CodebookFit(session.Accelerator, layout, new CodebookFitOptions { Iterations = iterations });
+        using var weights = new DeviceTensor(context, w);
+        using var counts = new DeviceTensor(context, h);
+        using var codebook = new DeviceTensor(context, layout.CodebookLength);
+        using var error = new DeviceTensor(context, 1);
+        using MemoryBuffer1D<byte, Stride1D.Dense> index = context.Session.Accelerator.Allocate1D<byte>(layout.CodeCount);
+        using var fit = new CodebookFit(context.Session.Accelerator, layout, new CodebookFitOptions { Iterations = iterations });
         fit.Run(
-            session.Stream, weights.View, h.Length > 0 ? counts.Floats : default, codebook.Floats, index.View, error.Floats);
-        session.Synchronize();
+            context.Session.Stream, weights.View, h.Length > 0 ? counts.Floats : default, codebook.Floats, index.View, error.Floats);
+        context.Session.Synchronize();
         return (codebook.ToArray(), index.GetAsArray1D(), error.ToArray()[0]);
     }
 

@@ -29,8 +29,8 @@ internal sealed class CodebookNf4Operation : Operation
         int block = CodebookCase.Wanted(context, "block", 1, int.MaxValue);
         var layout = new CodebookLayout(rows, columns, new CodeFormat(16), scales: WeightScope.Blocks(block));
         float[] weights = context.Floats("w");
-        using var w = new DeviceTensor(session, weights);
-        using var scale = new DeviceTensor(session, layout.ScaleCount);
+        using var w = new DeviceTensor(context, weights);
+        using var scale = new DeviceTensor(context, layout.ScaleCount);
         using var largest = new AbsMax(session.Accelerator, rows, columns, layout.Scales!);
         largest.Run(session.Stream, w.View, scale.View);
         float[] scales = scale.ToArray();

@@ -25,11 +25,11 @@ internal sealed class ColumnSumOperation : Operation
         Session session = context.Session;
         int rows = context.Length("rows");
         int columns = context.Length("columns");
-        using var x = new DeviceTensor(session, context.Floats("x"));
+        using var x = new DeviceTensor(context, context.Floats("x"));
         using var sums = context.Has("sums0")
-            ? new DeviceTensor(session, context.Floats("sums0"))
-            : new DeviceTensor(session, columns);
-        using var scratch = new DeviceTensor(session, ColumnSum.ScratchLength(rows, columns));
+            ? new DeviceTensor(context, context.Floats("sums0"))
+            : new DeviceTensor(context, columns);
+        using var scratch = new DeviceTensor(context, ColumnSum.ScratchLength(rows, columns));
         new ColumnSum(session.Accelerator).Sum(
             session.Stream, x.View, sums.View, rows, columns, scratch.View, accumulate: context.Has("sums0"));
         context.Output("sums", sums.ToArray());

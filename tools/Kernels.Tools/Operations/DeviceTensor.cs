@@ -11,30 +11,32 @@ internal sealed class DeviceTensor : IDisposable
     private readonly Session _session;
     private readonly MemoryBuffer1D<float, Stride1D.Dense> _buffer;
 
-    /// <summary>Zeros.</summary>
-    internal DeviceTensor(Session session, long length)
+    /// <summary>Zeros, at the place past an aligned address that the case asks for.</summary>
+    internal DeviceTensor(OperationContext context, long length)
     {
-        _session = session;
-        _buffer = session.Accelerator.Allocate1D<float>(length);
-        _buffer.MemSetToZero(session.Stream);
+        _session = context.Session;
+        int shift = length == 0 ? 0 : context.Shift;
+        _buffer = _session.Accelerator.Allocate1D<float>(shift + length);
+        _buffer.MemSetToZero(_session.Stream);
+        Floats = shift == 0 ? _buffer.View : _buffer.View.SubView(shift, length);
     }
 
     /// <summary>These values.</summary>
-    internal DeviceTensor(Session session, ReadOnlySpan<float> values)
-        : this(session, values.Length) => Upload(values);
+    internal DeviceTensor(OperationContext context, ReadOnlySpan<float> values)
+        : this(context, values.Length) => Upload(values);
 
     /// <summary>These integers, bit for bit.</summary>
-    internal DeviceTensor(Session session, ReadOnlySpan<int> values)
-        : this(session, MemoryMarshal.Cast<int, float>(values))
+    internal DeviceTensor(OperationContext context, ReadOnlySpan<int> values)
+        : this(context, MemoryMarshal.Cast<int, float>(values))
     {
     }
 
-    internal ArrayView<float> Floats => _buffer.View;
+    internal ArrayView<float> Floats { get; }
 
     /// <summary>The same memory as integers.</summary>
-    internal ArrayView<int> Integers => _buffer.Length == 0 ? default : Floats.Cast<int>();
+    internal ArrayView<int> Integers => Floats.Length == 0 ? default : Floats.Cast<int>();
 
-    internal TensorView View => _buffer.View;
+    internal TensorView View => Floats;
 
     internal void Upload(ReadOnlySpan<float> values) => TensorCopy.Upload(_session.Stream, values, View);
 
@@ -42,7 +44,7 @@ internal sealed class DeviceTensor : IDisposable
 
     internal float[] ToArray()
     {
-        var values = new float[_buffer.Length];
+        var values = new float[Floats.Length];
         Download(values);
         return values;
     }

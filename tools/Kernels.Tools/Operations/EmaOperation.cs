@@ -49,11 +49,11 @@ internal sealed class EmaOperation : Operation
         };
         using var ema = new Ema(session.Accelerator, Math.Max(n, 1), k, d, options);
         using var nearest = new NearestCode(session.Accelerator, Math.Max(n, 1), k, d);
-        using var codes = new DeviceTensor(session, context.Floats("codes"));
-        using var size = new DeviceTensor(session, context.Floats("clusterSize"));
-        using var sum = new DeviceTensor(session, context.Floats("clusterSum"));
-        using var x = new DeviceTensor(session, context.Floats("x"));
-        using var index = new DeviceTensor(session, n);
+        using var codes = new DeviceTensor(context, context.Floats("codes"));
+        using var size = new DeviceTensor(context, context.Floats("clusterSize"));
+        using var sum = new DeviceTensor(context, context.Floats("clusterSum"));
+        using var x = new DeviceTensor(context, context.Floats("x"));
+        using var index = new DeviceTensor(context, n);
         nearest.Search(session.Stream, x.View, codes.View, index.Integers, n);
         ema.Update(session.Stream, x.View, index.Integers, codes.View, size.Floats, sum.Floats, n);
         context.Output("codes", codes.ToArray());

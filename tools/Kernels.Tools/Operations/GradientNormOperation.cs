@@ -20,8 +20,8 @@ internal sealed class GradientNormOperation : Operation
     internal override void Run(OperationContext context)
     {
         Session session = context.Session;
-        using var g = new DeviceTensor(session, context.Floats("g"));
-        using var result = new DeviceTensor(session, 1);
+        using var g = new DeviceTensor(context, context.Floats("g"));
+        using var result = new DeviceTensor(context, 1);
         using var norm = new GradientNorm(session.Accelerator, context.Length("n"));
         norm.Norm(session.Stream, g.View, result.Floats);
         context.Output("norm", result.ToArray());

@@ -30,16 +30,16 @@ internal sealed class LayerNormOperation : Operation
         Session session = context.Session;
         (int rows, int columns) = (context.Length("rows"), context.Length("columns"));
         var norm = new LayerNorm(session.Accelerator);
-        using var x = new DeviceTensor(session, context.Floats("x"));
-        using var y = new DeviceTensor(session, (long)rows * columns);
-        using var factors = new DeviceTensor(session, rows);
+        using var x = new DeviceTensor(context, context.Floats("x"));
+        using var y = new DeviceTensor(context, (long)rows * columns);
+        using var factors = new DeviceTensor(context, rows);
         norm.Forward(
             session.Stream, x.View, y.View, factors.View, rows, columns, context.Options.Number("epsilon"));
         context.Output("y", y.ToArray());
         context.Output("factors", factors.ToArray());
         if (context.Has("dy"))
         {
-            using var dy = new DeviceTensor(session, context.Floats("dy"));
+            using var dy = new DeviceTensor(context, context.Floats("dy"));
             norm.Backward(session.Stream, y.View, factors.View, dy.View, dy.View, rows, columns);
             context.Output("dx", dy.ToArray());
         }

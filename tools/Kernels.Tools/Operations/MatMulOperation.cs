@@ -41,12 +41,12 @@ internal sealed class MatMulOperation : Operation
 
         Expect("bias", n);
         Expect("c0", m, n);
-        using var a = new DeviceTensor(session, context.Floats("a"));
-        using var b = new DeviceTensor(session, context.Floats("b"));
+        using var a = new DeviceTensor(context, context.Floats("a"));
+        using var b = new DeviceTensor(context, context.Floats("b"));
         using var c = context.Has("c0")
-            ? new DeviceTensor(session, context.Floats("c0"))
-            : new DeviceTensor(session, (long)m * n);
-        using DeviceTensor? bias = context.Has("bias") ? new DeviceTensor(session, context.Floats("bias")) : null;
+            ? new DeviceTensor(context, context.Floats("c0"))
+            : new DeviceTensor(context, (long)m * n);
+        using DeviceTensor? bias = context.Has("bias") ? new DeviceTensor(context, context.Floats("bias")) : null;
         new MatMul(session.Accelerator).Multiply(
             session.Stream, a.View, transposeA, b.View, transposeB, c.View, m, n, k, bias?.View ?? default,
             ActivationOperation.Chosen(context), accumulate: context.Has("c0"));

@@ -58,11 +58,11 @@ internal sealed class NearestOperation : Operation
         }
 
         CodeMetric metric = Enum.Parse<CodeMetric>(context.Options.Choice("metric"), ignoreCase: true);
-        using var x = new DeviceTensor(session, context.Floats("x"));
-        using var codes = new DeviceTensor(session, context.Floats("codes"));
-        using var index = new DeviceTensor(session, checked(n * (int)top));
-        using var distance = new DeviceTensor(session, checked(n * (int)top));
-        using var margin = new DeviceTensor(session, n);
+        using var x = new DeviceTensor(context, context.Floats("x"));
+        using var codes = new DeviceTensor(context, context.Floats("codes"));
+        using var index = new DeviceTensor(context, checked(n * (int)top));
+        using var distance = new DeviceTensor(context, checked(n * (int)top));
+        using var margin = new DeviceTensor(context, n);
         using var nearest = new NearestCode(
             session.Accelerator, Math.Max(n, 1), k, d, metric, splits: (int)split,
             certified: certified, top: (int)top);

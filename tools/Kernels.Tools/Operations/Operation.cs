@@ -32,8 +32,9 @@ internal sealed class OperationContext
     private readonly Dictionary<string, int> _lengths = new(StringComparer.Ordinal);
 
     internal OperationContext(
-        Session session, Operation operation, IReadOnlyDictionary<string, HostTensor> inputs, OptionValues options)
+        Session session, Operation operation, IReadOnlyDictionary<string, HostTensor> inputs, OptionValues options, int shift)
     {
+        Shift = shift;
         Session = session;
         _operation = operation;
         _inputs = inputs;
@@ -44,6 +45,9 @@ internal sealed class OperationContext
     internal Session Session { get; }
 
     internal OptionValues Options { get; }
+
+    /// <summary>By how many elements each tensor begins past an aligned address.</summary>
+    internal int Shift { get; }
 
     /// <summary>The outputs so far, in the operation's order.</summary>
     internal IEnumerable<(TensorSpec Spec, HostTensor Tensor)> Outputs =>

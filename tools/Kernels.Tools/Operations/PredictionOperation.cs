@@ -28,14 +28,14 @@ internal sealed class PredictionOperation : Operation
         Session session = context.Session;
         int rows = context.Length("rows");
         var predictions = new Predictions(session.Accelerator);
-        using var logits = new DeviceTensor(session, context.Floats("logits"));
-        using var found = new DeviceTensor(session, rows);
+        using var logits = new DeviceTensor(context, context.Floats("logits"));
+        using var found = new DeviceTensor(context, rows);
         predictions.Predict(session.Stream, logits.View, found.Integers, rows, context.Length("classes"));
         context.Output("predictions", found.ToIntegers());
         if (context.Has("labels"))
         {
-            using var labels = new DeviceTensor(session, context.Integers("labels"));
-            using var count = new DeviceTensor(session, 1);
+            using var labels = new DeviceTensor(context, context.Integers("labels"));
+            using var count = new DeviceTensor(context, 1);
             predictions.Count(session.Stream, found.Integers, labels.Integers, count.Integers);
             context.Output("count", count.ToIntegers());
         }

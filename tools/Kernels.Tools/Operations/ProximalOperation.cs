@@ -64,11 +64,11 @@ internal sealed class ProximalOperation : Operation
             Decay = Enum.Parse<MappingDecay>(context.Options.Choice("decay"), ignoreCase: true),
         });
         // With no weights there is one, of zeros: options are checked all the same.
-        using var logits = new DeviceTensor(session, m > 0 ? context.Floats("logits") : new float[k]);
-        using var codebook = new DeviceTensor(session, book);
-        using var grad = new DeviceTensor(session, m > 0 ? context.Floats("grad") : new float[1]);
-        using var value = new DeviceTensor(session, layout.WeightCount);
-        using var gradLogits = new DeviceTensor(session, (long)layout.WeightCount * k);
+        using var logits = new DeviceTensor(context, m > 0 ? context.Floats("logits") : new float[k]);
+        using var codebook = new DeviceTensor(context, book);
+        using var grad = new DeviceTensor(context, m > 0 ? context.Floats("grad") : new float[1]);
+        using var value = new DeviceTensor(context, layout.WeightCount);
+        using var gradLogits = new DeviceTensor(context, (long)layout.WeightCount * k);
         using MemoryBuffer1D<byte, Stride1D.Dense> index = session.Accelerator.Allocate1D<byte>(layout.WeightCount);
         mapping.Backward(
             session.Stream, logits.Floats, codebook.Floats, default, grad.Floats, gradLogits.Floats, value.Floats, index.View,

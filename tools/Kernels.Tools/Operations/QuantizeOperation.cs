@@ -40,16 +40,16 @@ internal sealed class QuantizeOperation : Operation
             throw new BadInputException($"There must be a code and a dimension, and there are {k} and {d}.");
         }
 
-        using var x = new DeviceTensor(session, context.Floats("x"));
-        using var codes = new DeviceTensor(session, context.Floats("codes"));
+        using var x = new DeviceTensor(context, context.Floats("x"));
+        using var codes = new DeviceTensor(context, context.Floats("codes"));
         using DeviceTensor index = context.Has("index")
-            ? new DeviceTensor(session, context.Integers("index"))
-            : new DeviceTensor(session, n);
-        using DeviceTensor? grad = context.Has("grad") ? new DeviceTensor(session, context.Floats("grad")) : null;
-        using var output = new DeviceTensor(session, (long)n * d);
-        using var loss = new DeviceTensor(session, 2);
-        using var gradX = new DeviceTensor(session, (long)n * d);
-        using var counts = new DeviceTensor(session, k);
+            ? new DeviceTensor(context, context.Integers("index"))
+            : new DeviceTensor(context, n);
+        using DeviceTensor? grad = context.Has("grad") ? new DeviceTensor(context, context.Floats("grad")) : null;
+        using var output = new DeviceTensor(context, (long)n * d);
+        using var loss = new DeviceTensor(context, 2);
+        using var gradX = new DeviceTensor(context, (long)n * d);
+        using var counts = new DeviceTensor(context, k);
         if (!context.Has("index"))
         {
             using var nearest = new NearestCode(session.Accelerator, Math.Max(n, 1), k, d);

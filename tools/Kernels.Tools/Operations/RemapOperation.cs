@@ -30,13 +30,13 @@ internal sealed class RemapOperation : Operation
             throw new BadInputException($"There must be a row and a column, and there are {rows} and {rank}.");
         }
 
-        using var previous = new DeviceTensor(session, BasisOption.Ascending(context, "previous", Transform.MaxLength));
-        using var current = new DeviceTensor(session, BasisOption.Ascending(context, "current", Transform.MaxLength));
+        using var previous = new DeviceTensor(context, BasisOption.Ascending(context, "previous", Transform.MaxLength));
+        using var current = new DeviceTensor(context, BasisOption.Ascending(context, "current", Transform.MaxLength));
         // The search looks at which numbers are equal, whatever the gradient's number of columns.
         using var selector = new ColumnSelector(
             session.Accelerator, rows, rank, rank, new ColumnSelectorOptions { Side = ProjectionSide.Right });
-        using var state = new DeviceTensor(session, context.Floats("state"));
-        using var moved = new DeviceTensor(session, (long)rows * rank);
+        using var state = new DeviceTensor(context, context.Floats("state"));
+        using var moved = new DeviceTensor(context, (long)rows * rank);
         selector.Remap(session.Stream, state.View, previous.Integers, current.Integers, moved.View);
         context.Output("state", moved.ToArray());
     }

@@ -34,12 +34,12 @@ internal sealed class RotateOperation : Operation
         }
 
         int most = Math.Max(n, 1);
-        using var x = new DeviceTensor(session, context.Floats("x"));
-        using var q = new DeviceTensor(session, n > 0 ? context.Floats("q") : new float[d]);
-        using var grad = new DeviceTensor(session, context.Floats("grad"));
-        using var index = new DeviceTensor(session, Enumerable.Range(0, n).ToArray());
-        using var output = new DeviceTensor(session, (long)n * d);
-        using var gradX = new DeviceTensor(session, (long)n * d);
+        using var x = new DeviceTensor(context, context.Floats("x"));
+        using var q = new DeviceTensor(context, n > 0 ? context.Floats("q") : new float[d]);
+        using var grad = new DeviceTensor(context, context.Floats("grad"));
+        using var index = new DeviceTensor(context, Enumerable.Range(0, n).ToArray());
+        using var output = new DeviceTensor(context, (long)n * d);
+        using var gradX = new DeviceTensor(context, (long)n * d);
         new Rotate(session.Accelerator, most, most, d).Backward(
             session.Stream, x.View, q.View, index.Integers, n, grad.View, gradX.View, output.View);
         context.Output("output", output.ToArray());

@@ -40,10 +40,10 @@ internal sealed class SegmentSumOperation : Operation
             throw new BadInputException("The rows must have a dimension.");
         }
 
-        using var x = new DeviceTensor(session, context.Floats("x"));
-        using var index = new DeviceTensor(session, places);
-        using var sums = new DeviceTensor(session, k * d);
-        using var counts = new DeviceTensor(session, k);
+        using var x = new DeviceTensor(context, context.Floats("x"));
+        using var index = new DeviceTensor(context, places);
+        using var sums = new DeviceTensor(context, k * d);
+        using var counts = new DeviceTensor(context, k);
         using var segments = new SegmentSum(session.Accelerator, Math.Max(n, 1), (int)k, d);
         segments.Sum(session.Stream, x.View, index.Integers, sums.Floats, counts.Integers, n);
         context.Output("sums", sums.ToArray(), (int)k, d);

@@ -60,10 +60,10 @@ internal sealed class SelectOperation : Operation
         ColumnSelectorOptions options = Selected(context, rows, n, out int length);
         int rank = BasisOption.Wanted(context, "rank", 1, length);
         using var selector = new ColumnSelector(session.Accelerator, rows, n, rank, options);
-        using var g = new DeviceTensor(session, context.Floats("g"));
-        using var index = new DeviceTensor(session, rank);
-        using var projected = new DeviceTensor(session, selector.ProjectedLength);
-        using var energy = new DeviceTensor(session, 1);
+        using var g = new DeviceTensor(context, context.Floats("g"));
+        using var index = new DeviceTensor(context, rank);
+        using var projected = new DeviceTensor(context, selector.ProjectedLength);
+        using var energy = new DeviceTensor(context, 1);
         selector.Select(session.Stream, g.View, index.Integers, projected.View, energy.View);
         context.Output("index", index.ToIntegers(), rank);
         context.Output("projected", projected.ToArray(), selector.IsLeft ? [rank, n] : [rows, rank]);

@@ -37,18 +37,18 @@ internal sealed class SimVqOperation : Operation
         }
 
         using var simVq = new SimVq(session.Accelerator, k, d);
-        using var codes = new DeviceTensor(session, context.Floats("codes"));
-        using var weight = new DeviceTensor(session, context.Floats("weight"));
-        using DeviceTensor? bias = context.Has("bias") ? new DeviceTensor(session, context.Floats("bias")) : null;
-        using var projected = new DeviceTensor(session, (long)k * d);
+        using var codes = new DeviceTensor(context, context.Floats("codes"));
+        using var weight = new DeviceTensor(context, context.Floats("weight"));
+        using DeviceTensor? bias = context.Has("bias") ? new DeviceTensor(context, context.Floats("bias")) : null;
+        using var projected = new DeviceTensor(context, (long)k * d);
         simVq.Forward(session.Stream, codes.View, weight.View, projected.View, bias?.View ?? default);
         context.Output("projected", projected.ToArray());
         if (context.Has("grad"))
         {
-            using var grad = new DeviceTensor(session, context.Floats("grad"));
-            using var gradCodes = new DeviceTensor(session, (long)k * d);
-            using var gradWeight = new DeviceTensor(session, (long)d * d);
-            using var gradBias = new DeviceTensor(session, d);
+            using var grad = new DeviceTensor(context, context.Floats("grad"));
+            using var gradCodes = new DeviceTensor(context, (long)k * d);
+            using var gradWeight = new DeviceTensor(context, (long)d * d);
+            using var gradBias = new DeviceTensor(context, d);
             simVq.Backward(
                 session.Stream, codes.View, weight.View, grad.View, gradWeight.View, gradBias.View, gradCodes.View);
             context.Output("grad.codes", gradCodes.ToArray());

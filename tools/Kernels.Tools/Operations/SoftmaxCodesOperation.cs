@@ -37,14 +37,14 @@ internal sealed class SoftmaxCodesOperation : Operation
             throw new BadInputException($"There must be a code and a dimension, and there are {k} and {d}.");
         }
 
-        using var x = new DeviceTensor(session, context.Floats("x"));
-        using var codes = new DeviceTensor(session, context.Floats("codes"));
-        using var grad = new DeviceTensor(session, context.Floats("grad"));
+        using var x = new DeviceTensor(context, context.Floats("x"));
+        using var codes = new DeviceTensor(context, context.Floats("codes"));
+        using var grad = new DeviceTensor(context, context.Floats("grad"));
         using DeviceTensor index = context.Has("index")
-            ? new DeviceTensor(session, context.Integers("index"))
-            : new DeviceTensor(session, n);
-        using var gradX = new DeviceTensor(session, (long)n * d);
-        using var gradCodes = new DeviceTensor(session, (long)k * d);
+            ? new DeviceTensor(context, context.Integers("index"))
+            : new DeviceTensor(context, n);
+        using var gradX = new DeviceTensor(context, (long)n * d);
+        using var gradCodes = new DeviceTensor(context, (long)k * d);
         if (!context.Has("index"))
         {
             using var nearest = new NearestCode(session.Accelerator, Math.Max(n, 1), k, d, CodeMetric.Dot);

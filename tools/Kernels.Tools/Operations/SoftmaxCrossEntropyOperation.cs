@@ -29,11 +29,11 @@ internal sealed class SoftmaxCrossEntropyOperation : Operation
         Session session = context.Session;
         int rows = context.Length("rows");
         int classes = context.Length("classes");
-        using var logits = new DeviceTensor(session, context.Floats("logits"));
-        using var labels = new DeviceTensor(session, context.Integers("labels"));
-        using var losses = new DeviceTensor(session, rows);
-        using var mean = new DeviceTensor(session, 1);
-        using var gradient = new DeviceTensor(session, (long)rows * classes);
+        using var logits = new DeviceTensor(context, context.Floats("logits"));
+        using var labels = new DeviceTensor(context, context.Integers("labels"));
+        using var losses = new DeviceTensor(context, rows);
+        using var mean = new DeviceTensor(context, 1);
+        using var gradient = new DeviceTensor(context, (long)rows * classes);
         new SoftmaxCrossEntropy(session.Accelerator).Evaluate(
             session.Stream, logits.View, labels.Integers, losses.View, mean.View, rows, classes, gradient.View);
         context.Output("losses", losses.ToArray());

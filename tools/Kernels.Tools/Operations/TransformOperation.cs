@@ -34,8 +34,8 @@ internal sealed class TransformOperation : Operation
         int length = axis == 0 ? rows : n;
         using var transform = new Transform(
             session.Accelerator, BasisOption.Chosen(context, "type", length), length);
-        using var x = new DeviceTensor(session, context.Floats("x"));
-        using var y = new DeviceTensor(session, (long)rows * n);
+        using var x = new DeviceTensor(context, context.Floats("x"));
+        using var y = new DeviceTensor(context, (long)rows * n);
         if (axis == 0)
         {
             transform.Columns(session.Stream, x.View, y.View, n);

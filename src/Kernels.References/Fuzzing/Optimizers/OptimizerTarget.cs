@@ -22,6 +22,9 @@ internal sealed class OptimizerTarget(
 
     public override IReadOnlyDictionary<string, object> Options => options;
 
+    /// <summary>An optimizer has memory of its own.</summary>
+    public override bool TakesViews => false;
+
     public override FuzzCase Draw(FuzzDraw draw)
     {
         int n = draw.Length("n");
