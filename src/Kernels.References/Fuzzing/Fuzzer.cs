@@ -60,6 +60,92 @@ public static class Fuzzer
         return new FuzzReport(target.Name, settings.Seed, index, worst, classes, Failure: null);
     }
 
+    /// <summary>Runs several implementations side by side, each on a part of the cases and on a thread of its own.</summary>
+    /// <param name="target">The operation.</param>
+    /// <param name="implementations">Give the outputs of a case; each is called by one thread.</param>
+    /// <param name="settings">How many cases in all; a thousand without it.</param>
+    /// <param name="cancellation">Ends the run before the next case.</param>
+    /// <returns>What came of it; of cases that failed the first, whatever the number of implementations.</returns>
+    public static FuzzReport RunParallel(
+        FuzzTarget target,
+        IReadOnlyList<Func<FuzzCase, IReadOnlyDictionary<string, FuzzTensor>>> implementations,
+        FuzzSettings? settings = null,
+        CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(target);
+        ArgumentNullException.ThrowIfNull(implementations);
+        if (implementations.Count == 0)
+        {
+            throw new ArgumentException("There must be an implementation.", nameof(implementations));
+        }
+
+        settings ??= new FuzzSettings();
+        int jobs = implementations.Count;
+        var reports = new FuzzReport[jobs];
+        var done = new int[jobs];
+        var worst = new double[jobs];
+        CancellationTokenSource[] stopsOf =
+            [.. implementations.Select(_ => CancellationTokenSource.CreateLinkedTokenSource(cancellation))];
+        var threads = new Task[jobs];
+        for (int job = 0; job < jobs; job++)
+        {
+            int own = job;
+            threads[job] = Task.Factory.StartNew(
+                () =>
+                {
+                    int first = Part(own);
+                    reports[own] = Run(
+                        target, implementations[own],
+                        settings with
+                        {
+                            First = settings.First + first,
+                            Cases = Part(own + 1) - first,
+                            Progress = (count, share) => Tell(own, count, share),
+                        },
+                        stopsOf[own].Token);
+                    if (!reports[own].Passed)
+                    {
+                        // What comes after it is of no interest any more.
+                        Array.ForEach(stopsOf[(own + 1)..], later => later.Cancel());
+                    }
+                },
+                CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        }
+
+        try
+        {
+            Task.WaitAll(threads, CancellationToken.None);
+        }
+        finally
+        {
+            Array.ForEach(stopsOf, own => own.Dispose());
+        }
+
+        var classes = new SortedDictionary<string, int>(StringComparer.Ordinal);
+        foreach ((string name, int count) in reports.SelectMany(report => report.Classes))
+        {
+            classes[name] = classes.GetValueOrDefault(name) + count;
+        }
+
+        return new FuzzReport(
+            target.Name, settings.Seed, reports.Sum(report => report.Cases), reports.Max(report => report.WorstShare), classes,
+            Array.Find(reports, report => !report.Passed)?.Failure);
+
+        int Part(int job) => (int)((long)settings.Cases * job / jobs);
+
+        void Tell(int job, int count, double share)
+        {
+            if (settings.Progress is { } progress)
+            {
+                lock (done)
+                {
+                    (done[job], worst[job]) = (count, share);
+                    progress(done.Sum(), worst.Max());
+                }
+            }
+        }
+    }
+
     /// <summary>Runs an implementation on one case.</summary>
     /// <param name="target">The operation.</param>
     /// <param name="given">The case.</param>

@@ -141,6 +141,25 @@ public sealed class FuzzTests : IDisposable
     }
 
     [Fact]
+    public void Devices_are_judged_and_compared()
+    {
+        string both = $"{ToolRun.Device},{ToolRun.Device}";
+
+        ToolRun run = ToolRun.Of("fuzz", "optimizers/gradnorm", "--cases", "20", "--between", both);
+        ToolRun threads = ToolRun.Alone("fuzz", "optimizers/gradnorm", "--cases", "20", "--device", "cpu", "--jobs", "2");
+        string @case = _folder.Write("case.json", """{"inputs": {"g": {"shape": [2], "data": [3, 4]}}, "shift": 3}""");
+        ToolRun replayed = ToolRun.Of("fuzz", "optimizers/gradnorm", "--between", both, "--replay", @case);
+
+        Assert.True(run.ExitCode == 0, run.Output + run.Error);
+        Assert.True(threads.ExitCode == 0, threads.Output + threads.Error);
+        Assert.Contains("same bits", run.Output, StringComparison.Ordinal);
+        Assert.Contains("100.0 %", run.Output, StringComparison.Ordinal);
+        Assert.All(run.Output.Split('\n'), line => Assert.InRange(line.Length, 0, 80));
+        Assert.True(replayed.ExitCode == 0, replayed.Output + replayed.Error);
+        Assert.Equal(2, replayed.Output.Split(": passed").Length - 1);
+    }
+
+    [Fact]
     public void A_program_that_fails_fails_the_case()
     {
         string right = _folder.Write(
@@ -156,6 +175,9 @@ public sealed class FuzzTests : IDisposable
     [Theory]
     [InlineData("optimizers/sgdd", "fuzz optimizers/sgdd")]
     [InlineData("--cases", "fuzz --cases 0")]
+    [InlineData("--jobs", "fuzz --jobs 0")]
+    [InlineData("--between", "fuzz --between cpu")]
+    [InlineData("exclude", "fuzz --between cpu,opencl --device cpu")]
     [InlineData("--minutes", "fuzz --minutes -1")]
     [InlineData("--replay", "fuzz optimizers --replay none.json")]
     [InlineData("none.json", "fuzz optimizers/sgd --replay none.json")]

@@ -12,6 +12,9 @@ internal sealed record CaseFile(IReadOnlyDictionary<string, HostTensor> Inputs, 
 {
     private const int MaxShift = 63;
 
+    // Where there are no numbers, nothing else keeps a length in bounds.
+    private const int MaxEmptyLength = 4096;
+
     /// <summary>Reads a case.</summary>
     /// <exception cref="BadInputException">The file is not there, or not such a case; the message says what is wrong.</exception>
     internal static CaseFile Read(string path, Operation operation)
@@ -128,12 +131,18 @@ internal sealed record CaseFile(IReadOnlyDictionary<string, HostTensor> Inputs, 
 
         return (shape, data, npy) switch
         {
-            ({ } s, { } d, null) => ReadData(s, d, spec),
-            (null, null, { } n) => ReadNpy(n, spec, folder),
+            ({ } s, { } d, null) => InBounds(ReadData(s, d, spec), spec),
+            (null, null, { } n) => InBounds(ReadNpy(n, spec, folder), spec),
             _ => throw new BadInputException(
                 $"The input '{spec.Name}' must be {{\"shape\": [...], \"data\": [...]}} or {{\"npy\": \"file.npy\"}}."),
         };
     }
+
+    private static HostTensor InBounds(HostTensor tensor, TensorSpec spec) =>
+        tensor.Data.Length == 0 && Array.Find(tensor.Shape, length => length > MaxEmptyLength) is > 0 and int most
+            ? throw new BadInputException(
+                $"The input '{spec.Name}' is empty; its other lengths may be up to {MaxEmptyLength}, and one is {most}.")
+            : tensor;
 
     private static HostTensor ReadData(JsonElement shapeElement, JsonElement dataElement, TensorSpec spec)
     {

@@ -54,6 +54,19 @@ internal static class FuzzCommand
             Description = "Judges this one case of the one operation, and draws none.",
             HelpName = "case.json",
         };
+        var jobs = new Option<int>("--jobs")
+        {
+            Description = "Threads, each with a session of its own; the cases and the first failure stay the same.",
+            HelpName = "j",
+            DefaultValueFactory = _ => 1,
+        };
+        var between = new Option<string?>("--between")
+        {
+            Description =
+                "Devices to compare, such as cpu,opencl,cuda: each is judged, and the cases in which all give the same "
+                + "bits are counted.",
+            HelpName = "devices",
+        };
         Option<string?> device = CommandLine.DeviceOption();
         var command = new Command("fuzz", "Runs operations on random cases, judges them by oracles, makes failures small.")
         {
@@ -61,7 +74,9 @@ internal static class FuzzCommand
             cases,
             minutes,
             seed,
+            jobs,
             device,
+            between,
             folder,
             against,
             replay,
@@ -69,9 +84,10 @@ internal static class FuzzCommand
         command.SetAction(parsed =>
         {
             var settings = new FuzzSettings { Cases = parsed.GetValue(cases), Seed = parsed.GetValue(seed) };
-            if (settings.Cases < 1 || parsed.GetValue(minutes) is <= 0 or double.NaN)
+            if (settings.Cases < 1 || parsed.GetValue(jobs) is < 1 or > 256 || parsed.GetValue(minutes) is <= 0 or double.NaN)
             {
-                throw new BadInputException("--cases must be at least 1, and --minutes more than 0.");
+                throw new BadInputException(
+                    "--cases must be at least 1, --jobs from 1 to 256, and --minutes more than 0.");
             }
 
             FuzzTarget[] targets = Targets(parsed.GetValue(names) ?? []);
@@ -80,11 +96,12 @@ internal static class FuzzCommand
                 settings = settings with { Time = TimeSpan.FromMinutes(Math.Min(time, 1e6) / targets.Length) };
             }
 
-            var implementation = new Implementation(
-                parsed.GetValue(against), parsed.GetValue(device), open, parsed.GetRequiredValue(folder));
+            var under = new UnderTest(
+                parsed.GetValue(against), parsed.GetValue(between), parsed.GetValue(device), open,
+                parsed.GetRequiredValue(folder));
             return parsed.GetValue(replay) is { } path
-                ? Replay(targets, path, implementation, output)
-                : Fuzz(targets, settings, implementation, output);
+                ? Replay(targets, path, under, output)
+                : Fuzz(targets, settings, parsed.GetValue(jobs), under, output);
         });
         return command;
     }
@@ -108,12 +125,19 @@ internal static class FuzzCommand
         string.Equals(target.Name, name, StringComparison.Ordinal)
         || target.Name.StartsWith(name.TrimEnd('/') + "/", StringComparison.Ordinal);
 
-    private static int Fuzz(FuzzTarget[] targets, FuzzSettings settings, Implementation implementation, TextWriter output)
+    private static int Fuzz(
+        FuzzTarget[] targets, FuzzSettings settings, int jobs, UnderTest under, TextWriter output)
     {
         IAnsiConsole console = Messages.Terminal(output);
         var reports = new List<FuzzReport>();
-        using (implementation.Open())
+        var implementations = new List<Implementation>();
+        try
         {
+            for (int job = 0; job < jobs; job++)
+            {
+                implementations.Add(under.Open(job));
+            }
+
             if (console.Profile.Out.IsTerminal)
             {
                 console.Progress().HideCompleted(true).Start(progress =>
@@ -121,33 +145,42 @@ internal static class FuzzCommand
                     foreach (FuzzTarget target in targets)
                     {
                         ProgressTask bar = progress.AddTask(Markup.Escape(target.Name), maxValue: settings.Cases);
-                        reports.Add(Fuzzer.Run(
-                            target, implementation.Of(target), settings with { Progress = (done, _) => bar.Value = done }));
+                        Run(target, settings with { Progress = (done, _) => bar.Value = done });
                         bar.StopTask();
                     }
                 });
             }
             else
             {
-                reports.AddRange(targets.Select(target => Fuzzer.Run(target, implementation.Of(target), settings)));
+                Array.ForEach(targets, target => Run(target, settings));
             }
-        }
 
-        Report(console, reports);
-        foreach (FuzzReport report in reports)
-        {
-            if (report.Failure is { } failure)
+            Report(console, reports, under);
+            foreach (FuzzReport report in reports.Where(report => !report.Passed))
             {
                 output.WriteLine();
                 output.WriteLine(report.ToString());
-                output.WriteLine($"  {implementation.Keep(report, failure)}");
+                output.WriteLine($"  {under.Keep(report)}");
+                FuzzTarget target = FuzzTargets.Find(report.Name);
+                if (under.IsComparison)
+                {
+                    Array.ForEach([.. implementations[0].Each(target, report.Failure!.Case)], each =>
+                        output.WriteLine($"  {each.Device}: {each.Verdict.Failure ?? "passed"}"));
+                }
             }
+        }
+        finally
+        {
+            implementations.ForEach(implementation => implementation.Dispose());
         }
 
         return reports.TrueForAll(report => report.Passed) ? CommandLine.Success : CommandLine.Unexpected;
+
+        void Run(FuzzTarget target, FuzzSettings with) => reports.Add(
+            Fuzzer.RunParallel(target, [.. implementations.Select(implementation => implementation.Of(target))], with));
     }
 
-    private static int Replay(FuzzTarget[] targets, string path, Implementation implementation, TextWriter output)
+    private static int Replay(FuzzTarget[] targets, string path, UnderTest under, TextWriter output)
     {
         if (targets.Length != 1)
         {
@@ -161,27 +194,42 @@ internal static class FuzzCommand
             throw new BadInputException($"'{path}' is no case of {target.Name}: its options or shapes do not go together.");
         }
 
-        using (implementation.Open())
+        using Implementation implementation = under.Open(0);
+        (string Of, FuzzVerdict Verdict)[] verdicts = under.IsComparison
+            ? [.. implementation.Each(target, given)]
+            : [(target.Name, Fuzzer.Try(target, given, implementation.Of(target)))];
+        foreach ((string of, FuzzVerdict verdict) in verdicts)
         {
-            FuzzVerdict verdict = Fuzzer.Try(target, given, implementation.Of(target));
             output.WriteLine(verdict.Failure is { } failure
-                ? $"{target.Name}: {failure}"
+                ? $"{of}: {failure}"
                 : string.Create(
                     CultureInfo.InvariantCulture,
-                    $"{target.Name}: passed, the worst error was {verdict.WorstShare:0.00} of its bound."));
-            return verdict.Failure is null ? CommandLine.Success : CommandLine.Unexpected;
+                    $"{of}: passed, the worst error was {verdict.WorstShare:0.00} of its bound."));
         }
+
+        return Array.TrueForAll(verdicts, each => each.Verdict.Failure is null)
+            ? CommandLine.Success
+            : CommandLine.Unexpected;
     }
 
-    private static void Report(IAnsiConsole console, List<FuzzReport> reports)
+    private static void Report(IAnsiConsole console, List<FuzzReport> reports, UnderTest under)
     {
-        Table table = new Table().AddColumns("operation", "cases", "worst error / bound", "classes", "");
+        Table table = new Table().AddColumns("operation", "cases", "of bound", "classes", "");
+        if (under.IsComparison)
+        {
+            table.AddColumn("same bits");
+        }
+
         foreach (FuzzReport report in reports)
         {
-            table.AddRow(
+            string[] row =
+            [
                 Markup.Escape(report.Name), report.Cases.ToString(CultureInfo.InvariantCulture),
                 report.WorstShare.ToString("0.00", CultureInfo.InvariantCulture),
-                report.Classes.Count.ToString(CultureInfo.InvariantCulture), report.Passed ? "passed" : "FAILED");
+                report.Classes.Count.ToString(CultureInfo.InvariantCulture), report.Passed ? "passed" : "FAILED",
+            ];
+            string[] same = [under.Agreement.Share(report.Name).ToString("P1", CultureInfo.InvariantCulture)];
+            table.AddRow(under.IsComparison ? [.. row, .. same] : row);
         }
 
         console.Write(table);
@@ -194,52 +242,71 @@ internal static class FuzzCommand
         }
     }
 
-    /// <summary>What is fuzzed: our kernels on a device, or a program.</summary>
-    private sealed class Implementation(string? against, string? device, Func<string?, Session> open, string folder)
+    /// <summary>What the command line says is fuzzed.</summary>
+    private sealed class UnderTest
     {
-        private readonly string[]? _program = against is null ? null : [.. CommandLineParser.SplitCommandLine(against)];
-        private Session? _session;
+        private readonly string? _against;
+        private readonly string[] _devices;
+        private readonly string? _device;
+        private readonly Func<string?, Session> _open;
+        private readonly string _folder;
 
-        /// <summary>Opens the device; closes it in the end.</summary>
-        internal IDisposable? Open()
+        internal UnderTest(string? against, string? between, string? device, Func<string?, Session> open, string folder)
         {
-            if (_program is null)
+            _against = against;
+            _devices = between?.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries) ?? [];
+            _device = device;
+            _open = open;
+            _folder = folder;
+            if (between is not null && _devices.Length < 2)
             {
-                return _session = open(device);
+                throw new BadInputException("--between needs several devices, such as cpu,opencl.");
             }
 
-            if (_program.Length == 0)
+            if ((against is null ? 0 : 1) + (between is null ? 0 : 1) + (device is null ? 0 : 1) > 1)
             {
-                throw new BadInputException("--against needs a program.");
+                throw new BadInputException("--against, --between and --device exclude each other.");
             }
-
-            Folder();
-            return null;
         }
 
-        internal Func<FuzzCase, IReadOnlyDictionary<string, FuzzTensor>> Of(FuzzTarget target)
+        internal bool IsComparison => _devices.Length > 0;
+
+        internal Agreement Agreement { get; } = new();
+
+        /// <summary>Opens the devices for a thread, or makes the folder of its program.</summary>
+        internal Implementation Open(int job)
         {
-            Operation operation = OperationCatalog.Find(target.Name);
-            return _program is null
-                ? new OperationUnderTest(_session!, operation).Run
-                : new ExternalProgram(_program, operation, folder).Run;
+            if (_against is null)
+            {
+                return Implementation.On(IsComparison ? _devices : new string?[] { _device }, _open, Agreement);
+            }
+
+            string[] program = [.. CommandLineParser.SplitCommandLine(_against)];
+            return program.Length > 0
+                ? Implementation.Of(program, Folder(Path.Combine(_folder, $"job{job}")))
+                : throw new BadInputException("--against needs a program.");
         }
 
         /// <summary>Writes a case that failed, and says how to run it again.</summary>
-        internal string Keep(FuzzReport report, FuzzFailure failure)
+        internal string Keep(FuzzReport report)
         {
-            Folder();
-            string path = Path.Combine(folder, $"{report.Name.Replace('/', '-')}-{report.Seed}-{failure.Index}.json");
+            FuzzFailure failure = report.Failure!;
+            string path = Path.Combine(
+                Folder(_folder), $"{report.Name.Replace('/', '-')}-{report.Seed}-{failure.Index}.json");
             File.WriteAllText(path, CaseWriter.Write(failure.Case) + "\n");
-            string how = against is not null ? $" --against \"{against}\"" : device is null ? "" : $" --device {device}";
+            string how = _against is not null ? $" --against \"{_against}\""
+                : IsComparison ? $" --between {string.Join(',', _devices)}"
+                : _device is null ? ""
+                : $" --device {_device}";
             return $"kernels fuzz {report.Name} --replay {path}{how}";
         }
 
-        private void Folder()
+        private static string Folder(string folder)
         {
             try
             {
                 Directory.CreateDirectory(folder);
+                return folder;
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
             {

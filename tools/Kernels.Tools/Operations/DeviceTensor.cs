@@ -8,12 +8,20 @@ namespace Kernels.Tools.Operations;
 /// <summary>F32 numbers, or integers of 32 bits, in device memory, for operations over launchers.</summary>
 internal sealed class DeviceTensor : IDisposable
 {
+    private const long MaxLength = 1 << 28;
+
     private readonly Session _session;
     private readonly MemoryBuffer1D<float, Stride1D.Dense> _buffer;
 
     /// <summary>Zeros, at the place past an aligned address that the case asks for.</summary>
+    /// <exception cref="BadInputException">The case asks for more elements than an operation of the tool may have.</exception>
     internal DeviceTensor(OperationContext context, long length)
     {
+        if (length > MaxLength)
+        {
+            throw new BadInputException($"The case asks for a tensor of {length} elements; at most {MaxLength} are taken.");
+        }
+
         _session = context.Session;
         int shift = length == 0 ? 0 : context.Shift;
         _buffer = _session.Accelerator.Allocate1D<float>(shift + length);
