@@ -95,6 +95,7 @@ internal static class CommandLine
             InspectCommand.Create(output),
             RunCommand.Create(output, open),
             FuzzCommand.Create(output, open),
+            BenchCommand.Create(output, open),
             CompressCommand.Create(output, open),
             CompressCommand.CreateBack(output, open),
             DemoCommand.Create(output),

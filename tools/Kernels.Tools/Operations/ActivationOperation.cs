@@ -1,4 +1,5 @@
 using Kernels.Linear;
+using Kernels.Tools.Benchmarks;
 
 namespace Kernels.Tools.Operations;
 
@@ -39,12 +40,15 @@ internal sealed class ActivationOperation : Operation
         var activations = new Activations(session.Accelerator);
         using var x = new DeviceTensor(context, context.Floats("x"));
         using var to = new DeviceTensor(context, context.Length("n"));
-        activations.Forward(session.Stream, x.View, to.View, activation);
+        long n = context.Length("n");
+        context.Launch(Cost.Floats(n, n, n), () => activations.Forward(session.Stream, x.View, to.View, activation));
         context.Output("y", to.ToArray());
         if (context.Has("dy"))
         {
             using var dy = new DeviceTensor(context, context.Floats("dy"));
-            activations.Backward(session.Stream, x.View, dy.View, to.View, activation);
+            context.Launch(
+                Cost.Floats(2 * n, n, 2 * n),
+                () => activations.Backward(session.Stream, x.View, dy.View, to.View, activation), "backward");
             context.Output("dx", to.ToArray());
         }
     }

@@ -1,4 +1,5 @@
 using Kernels.Linear;
+using Kernels.Tools.Benchmarks;
 
 namespace Kernels.Tools.Operations;
 
@@ -34,16 +35,22 @@ internal sealed class AttentionOperation : Operation
         using var qkv = new DeviceTensor(context, context.Floats("qkv"));
         using var mixed = new DeviceTensor(context, (long)tokens * heads * size);
         using var state = new DeviceTensor(context, Attention.StateLength(tokens, heads));
-        attention.Forward(session.Stream, qkv.View, mixed.View, state.View, tokens, heads, size);
+        double numbers = (double)tokens * heads * size;
+        context.Launch(
+            Cost.Floats(3 * numbers, numbers, 4 * numbers * tokens),
+            () => attention.Forward(session.Stream, qkv.View, mixed.View, state.View, tokens, heads, size));
         context.Output("mixed", mixed.ToArray());
         if (context.Has("grad"))
         {
             using var grad = new DeviceTensor(context, context.Floats("grad"));
             using var gradQkv = new DeviceTensor(context, 3L * tokens * heads * size);
             using var scratch = new DeviceTensor(context, (long)tokens * heads);
-            attention.Backward(
-                session.Stream, qkv.View, mixed.View, state.View, grad.View, gradQkv.View, scratch.View, tokens, heads,
-                size);
+            context.Launch(
+                Cost.Floats(5 * numbers, 3 * numbers, 10 * numbers * tokens),
+                () => attention.Backward(
+                    session.Stream, qkv.View, mixed.View, state.View, grad.View, gradQkv.View, scratch.View, tokens, heads,
+                    size),
+                "backward");
             context.Output("grad.qkv", gradQkv.ToArray());
         }
     }

@@ -1,4 +1,5 @@
 using Kernels.Dct;
+using Kernels.Tools.Benchmarks;
 
 namespace Kernels.Tools.Operations;
 
@@ -53,7 +54,10 @@ internal sealed class BackProjectOperation : Operation
         using var selector = new ColumnSelector(session.Accelerator, full[0], full[1], rank, options);
         using var projected = new DeviceTensor(context, context.Floats("projected"));
         using var result = new DeviceTensor(context, (long)lines * n);
-        selector.BackProject(session.Stream, projected.View, index.Integers, result.View);
+        double numbers = (double)lines * n;
+        context.Launch(
+            Cost.Floats(((double)lines * rank) + rank, numbers, TransformOperation.Transforms(numbers, n)),
+            () => selector.BackProject(session.Stream, projected.View, index.Integers, result.View));
         context.Output("full", result.ToArray(), full);
     }
 }

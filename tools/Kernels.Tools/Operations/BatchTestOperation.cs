@@ -1,4 +1,5 @@
 using Kernels.Optimizers;
+using Kernels.Tools.Benchmarks;
 
 namespace Kernels.Tools.Operations;
 
@@ -43,7 +44,10 @@ internal sealed class BatchTestOperation : Operation
         using var g = new DeviceTensor(context, context.Floats("g"));
         using var statistic = new DeviceTensor(context, 1);
         using var test = new BatchTest(session.Accelerator, Math.Max(1, samples), context.Length("d"));
-        test.Run(session.Stream, g.View, samples, statistic.Floats, options);
+        double numbers = (double)samples * context.Length("d");
+        context.Launch(
+            Cost.Floats(numbers, 1, 4 * numbers),
+            () => test.Run(session.Stream, g.View, samples, statistic.Floats, options));
         float[] asked = statistic.ToArray();
         context.Output("next", new[] { BatchTest.NextBatch(asked[0], batch, maxBatch) });
         context.Output("statistic", asked);

@@ -1,4 +1,5 @@
 using Kernels.Optimizers;
+using Kernels.Tools.Benchmarks;
 using Kernels.VectorQuantization;
 
 namespace Kernels.Tools.Operations;
@@ -73,7 +74,13 @@ internal sealed class BridgeOperation : Operation
 
         using var codes = new DeviceTensor(context, context.Floats("codes"));
         using var result = new DeviceTensor(context, (long)k * d);
-        bridge.Forward(session.Stream, codes.View, result.View);
+        double numbers = bridge.Weights.Sum(weight => (double)weight.Length);
+        double book = (double)k * d;
+        double tokens = (double)k / options.Patch;
+        double operations = 2 * tokens * (numbers + (2 * options.Depth * tokens * options.Width));
+        context.Launch(
+            Cost.Floats(book + numbers, book, operations),
+            () => bridge.Forward(session.Stream, codes.View, result.View));
         context.Output("projected", result.ToArray());
         if (!context.Has("grad"))
         {
@@ -81,6 +88,13 @@ internal sealed class BridgeOperation : Operation
         }
 
         using var grad = new DeviceTensor(context, context.Floats("grad"));
+        if (context.Meter is not null)
+        {
+            // Each way back is that of one way there.
+            context.Launch(Cost.Floats((3 * book) + (2 * numbers), (2 * book) + numbers, 3 * operations), Both, "both ways");
+            return;
+        }
+
         bridge.Backward(session.Stream, codes.View, grad.View, result.View);
         context.Output("grad.codes", result.ToArray());
         foreach (BridgeWeight weight in bridge.Weights)
@@ -88,6 +102,12 @@ internal sealed class BridgeOperation : Operation
             var values = new float[weight.Length];
             TensorCopy.Download(session.Stream, bridge.Gradient(weight.Name), values);
             context.Output($"grad.{weight.Name}", values, [.. weight.Shape]);
+        }
+
+        void Both()
+        {
+            bridge.Forward(session.Stream, codes.View, result.View);
+            bridge.Backward(session.Stream, codes.View, grad.View, result.View);
         }
     }
 

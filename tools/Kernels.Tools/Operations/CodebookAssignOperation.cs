@@ -1,6 +1,7 @@
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.Quantization;
+using Kernels.Tools.Benchmarks;
 
 namespace Kernels.Tools.Operations;
 
@@ -28,7 +29,30 @@ internal sealed class CodebookAssignOperation : Operation
         using var assign = new Assign(context.Session.Accelerator, layout);
         var index = new byte[layout.CodeCount];
         assign.Run(context.Floats("w"), context.Floats("codebook"), scale, index);
+        if (context.Meter is not null)
+        {
+            Measure(context, assign, context.Floats("codebook"), scale);
+        }
+
         context.Output("index", CodebookCase.Integers(index));
+    }
+
+    /// <summary>Measures the search by itself, on tensors of the device.</summary>
+    internal static void Measure(OperationContext context, Assign assign, float[] codebook, float[] scale)
+    {
+        Session session = context.Session;
+        CodebookLayout layout = assign.Layout;
+        using var w = new DeviceTensor(context, context.Floats("w"));
+        using var book = new DeviceTensor(context, codebook);
+        using var scales = new DeviceTensor(context, scale);
+        using MemoryBuffer1D<byte, Stride1D.Dense> index = session.Accelerator.Allocate1D<byte>(layout.CodeCount);
+        context.Launch(
+            new Cost(
+                sizeof(float) * ((double)layout.WeightCount + codebook.Length + scale.Length), layout.CodeCount,
+                layout.WeightCount * Math.Log2(layout.Codes)),
+            () => assign.Run(
+                session.Stream, w.View, book.Floats, scale.Length > 0 ? scales.View : default, index.View));
+        session.Synchronize();
     }
 }
 
@@ -85,12 +109,15 @@ internal static class CodebookCase
     }
 
     /// <summary>The codes of the input 'index', packed on the device.</summary>
-    internal static MemoryBuffer1D<byte, Stride1D.Dense> Packed(OperationContext context, CodebookLayout layout)
+    internal static MemoryBuffer1D<byte, Stride1D.Dense> Packed(
+        OperationContext context, CodebookLayout layout, Action<Action>? launch = null)
     {
         Session session = context.Session;
         using MemoryBuffer1D<byte, Stride1D.Dense> index = session.Accelerator.Allocate1D(Bytes(context, layout.Codes));
         MemoryBuffer1D<byte, Stride1D.Dense> packed = session.Accelerator.Allocate1D<byte>(layout.PackedBytes);
-        new Pack(session.Accelerator, layout).Run(session.Stream, index.View, packed.View);
+        var pack = new Pack(session.Accelerator, layout);
+        Action call = () => pack.Run(session.Stream, index.View, packed.View);
+        (launch ?? (now => now()))(call);
         session.Synchronize();
         return packed;
     }

@@ -1,6 +1,8 @@
 using ILGPU;
 using ILGPU.Runtime;
+using Kernels.Linear;
 using Kernels.Quantization;
+using Kernels.Tools.Benchmarks;
 
 namespace Kernels.Tools.Operations;
 
@@ -31,7 +33,12 @@ internal sealed class CodebookDequantizeOperation : Operation
         using var scale = new DeviceTensor(context, scales);
         using var w = new DeviceTensor(context, layout.WeightCount);
         using var dequantize = new Dequantize(session.Accelerator, layout);
-        dequantize.Run(session.Stream, packed.View, codebook.View, scales.Length > 0 ? scale.View : default, w.View);
+        context.Launch(
+            new Cost(
+                layout.PackedBytes + (sizeof(float) * ((double)layout.CodebookLength + scales.Length)),
+                sizeof(float) * (double)layout.WeightCount, layout.WeightCount),
+            () => dequantize.Run(
+                session.Stream, packed.View, codebook.View, scales.Length > 0 ? scale.View : default, w.View));
         context.Output("w", w.ToArray());
     }
 }
@@ -68,9 +75,16 @@ internal sealed class CodebookMatMulOperation : Operation
         using var y = new DeviceTensor(context, (long)n * layout.Rows);
         using DeviceTensor? bias = context.Has("bias") ? new DeviceTensor(context, context.Floats("bias")) : null;
         using var product = new QuantizedProduct(session.Accelerator, layout, Math.Max(n, 1));
-        product.Multiply(
-            session.Stream, x.View, n, packed.View, codebook.View, scales.Length > 0 ? scale.View : default, y.View,
-            bias?.View ?? default, ActivationOperation.Chosen(context));
+        Activation activation = ActivationOperation.Chosen(context);
+        double inputs = (double)n * layout.Columns;
+        double outputs = (double)n * layout.Rows;
+        context.Launch(
+            new Cost(
+                layout.PackedBytes + (sizeof(float) * (inputs + layout.CodebookLength + scales.Length)),
+                sizeof(float) * outputs, 2 * outputs * layout.Columns),
+            () => product.Multiply(
+                session.Stream, x.View, n, packed.View, codebook.View, scales.Length > 0 ? scale.View : default, y.View,
+                bias?.View ?? default, activation));
         context.Output("y", y.ToArray());
     }
 }

@@ -1,6 +1,7 @@
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.Quantization;
+using Kernels.Tools.Benchmarks;
 
 namespace Kernels.Tools.Operations;
 
@@ -91,8 +92,12 @@ internal sealed class CodebookFitOperation : Operation
         using var error = new DeviceTensor(context, 1);
         using MemoryBuffer1D<byte, Stride1D.Dense> index = context.Session.Accelerator.Allocate1D<byte>(layout.CodeCount);
         using var fit = new CodebookFit(context.Session.Accelerator, layout, new CodebookFitOptions { Iterations = iterations });
-        fit.Run(
-            context.Session.Stream, weights.View, h.Length > 0 ? counts.Floats : default, codebook.Floats, index.View, error.Floats);
+        double numbers = w.Length;
+        context.Launch(
+            new Cost(sizeof(float) * (numbers + h.Length), numbers, iterations * numbers * (Math.Log2(layout.Codes) + 2)),
+            () => fit.Run(
+                context.Session.Stream, weights.View, h.Length > 0 ? counts.Floats : default, codebook.Floats, index.View,
+                error.Floats));
         context.Session.Synchronize();
         return (codebook.ToArray(), index.GetAsArray1D(), error.ToArray()[0]);
     }

@@ -1,4 +1,5 @@
 using Kernels.Quantization;
+using Kernels.Tools.Benchmarks;
 
 namespace Kernels.Tools.Operations;
 
@@ -23,7 +24,11 @@ internal sealed class CodebookGroupOperation : Operation
     internal override void Run(OperationContext context)
     {
         (int rows, int columns) = CodebookCase.Matrix(context);
-        RowGrouping grouping = CodebookCase.Grouping(context, rows, columns);
+        double numbers = (double)rows * columns;
+        RowGrouping grouping = null!;
+        context.Launch(
+            Cost.Floats(numbers, 2.0 * rows, 2 * numbers),
+            () => grouping = CodebookCase.Grouping(context, rows, columns));
         context.Output("permutation", grouping.Permutation.ToArray());
         context.Output("boundaries", grouping.Boundaries.ToArray(), grouping.Boundaries.Length);
     }

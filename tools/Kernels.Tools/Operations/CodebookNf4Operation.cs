@@ -1,4 +1,5 @@
 using Kernels.Quantization;
+using Kernels.Tools.Benchmarks;
 
 namespace Kernels.Tools.Operations;
 
@@ -32,11 +33,18 @@ internal sealed class CodebookNf4Operation : Operation
         using var w = new DeviceTensor(context, weights);
         using var scale = new DeviceTensor(context, layout.ScaleCount);
         using var largest = new AbsMax(session.Accelerator, rows, columns, layout.Scales!);
-        largest.Run(session.Stream, w.View, scale.View);
+        context.Launch(
+            Cost.Floats(weights.Length, layout.ScaleCount, weights.Length),
+            () => largest.Run(session.Stream, w.View, scale.View), "absmax");
         float[] scales = scale.ToArray();
         using var assign = new Assign(session.Accelerator, layout);
         var index = new byte[layout.CodeCount];
         assign.Run(weights, Codebooks.Nf4, scales, index);
+        if (context.Meter is not null)
+        {
+            CodebookAssignOperation.Measure(context, assign, [.. Codebooks.Nf4], scales);
+        }
+
         var values = new float[index.Length];
         for (int i = 0; i < values.Length; i++)
         {

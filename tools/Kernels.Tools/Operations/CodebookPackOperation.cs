@@ -1,6 +1,7 @@
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.Quantization;
+using Kernels.Tools.Benchmarks;
 
 namespace Kernels.Tools.Operations;
 
@@ -23,7 +24,8 @@ internal sealed class CodebookPackOperation : Operation
     {
         (int rows, int columns) = CodebookCase.Matrix(context);
         var layout = new CodebookLayout(rows, columns, PackingOption.Format(context));
-        using MemoryBuffer1D<byte, Stride1D.Dense> packed = CodebookCase.Packed(context, layout);
+        using MemoryBuffer1D<byte, Stride1D.Dense> packed = CodebookCase.Packed(
+            context, layout, call => context.Launch(new Cost(layout.CodeCount, layout.PackedBytes, 2.0 * layout.CodeCount), call));
         context.Output("packed", CodebookCase.Integers(packed.GetAsArray1D()), (int)layout.PackedBytes);
     }
 }
@@ -65,7 +67,10 @@ internal sealed class CodebookUnpackOperation : Operation
         using MemoryBuffer1D<byte, Stride1D.Dense> packed = session.Accelerator.Allocate1D(
             Array.ConvertAll(given, value => (byte)value));
         using MemoryBuffer1D<byte, Stride1D.Dense> index = session.Accelerator.Allocate1D<byte>(layout.CodeCount);
-        new Unpack(session.Accelerator, layout).Run(session.Stream, packed.View, index.View);
+        var unpack = new Unpack(session.Accelerator, layout);
+        context.Launch(
+            new Cost(layout.PackedBytes, layout.CodeCount, 2.0 * layout.CodeCount),
+            () => unpack.Run(session.Stream, packed.View, index.View));
         session.Synchronize();
         context.Output("index", CodebookCase.Integers(index.GetAsArray1D()), rows, columns);
     }

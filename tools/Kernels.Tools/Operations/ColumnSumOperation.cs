@@ -1,4 +1,5 @@
 using Kernels.Linear;
+using Kernels.Tools.Benchmarks;
 
 namespace Kernels.Tools.Operations;
 
@@ -30,8 +31,11 @@ internal sealed class ColumnSumOperation : Operation
             ? new DeviceTensor(context, context.Floats("sums0"))
             : new DeviceTensor(context, columns);
         using var scratch = new DeviceTensor(context, ColumnSum.ScratchLength(rows, columns));
-        new ColumnSum(session.Accelerator).Sum(
-            session.Stream, x.View, sums.View, rows, columns, scratch.View, accumulate: context.Has("sums0"));
+        var sum = new ColumnSum(session.Accelerator);
+        context.Launch(
+            Cost.Floats((double)rows * columns, columns, (double)rows * columns),
+            () => sum.Sum(
+                session.Stream, x.View, sums.View, rows, columns, scratch.View, accumulate: context.Has("sums0")));
         context.Output("sums", sums.ToArray());
     }
 }

@@ -1,3 +1,4 @@
+using Kernels.Tools.Benchmarks;
 using Kernels.VectorQuantization;
 
 namespace Kernels.Tools.Operations;
@@ -55,7 +56,10 @@ internal sealed class EmaOperation : Operation
         using var x = new DeviceTensor(context, context.Floats("x"));
         using var index = new DeviceTensor(context, n);
         nearest.Search(session.Stream, x.View, codes.View, index.Integers, n);
-        ema.Update(session.Stream, x.View, index.Integers, codes.View, size.Floats, sum.Floats, n);
+        (double rows, double book) = ((double)n * d, (double)k * d);
+        context.Launch(
+            Cost.Floats(rows + n + book + k, (2 * book) + k, rows + (3 * book)),
+            () => ema.Update(session.Stream, x.View, index.Integers, codes.View, size.Floats, sum.Floats, n));
         context.Output("codes", codes.ToArray());
         context.Output("clusterSize", size.ToArray());
         context.Output("clusterSum", sum.ToArray());

@@ -1,4 +1,5 @@
 using Kernels.Optimizers;
+using Kernels.Tools.Benchmarks;
 
 namespace Kernels.Tools.Operations;
 
@@ -23,7 +24,8 @@ internal sealed class GradientNormOperation : Operation
         using var g = new DeviceTensor(context, context.Floats("g"));
         using var result = new DeviceTensor(context, 1);
         using var norm = new GradientNorm(session.Accelerator, context.Length("n"));
-        norm.Norm(session.Stream, g.View, result.Floats);
+        long n = context.Length("n");
+        context.Launch(Cost.Floats(n, 1, 2 * n), () => norm.Norm(session.Stream, g.View, result.Floats));
         context.Output("norm", result.ToArray());
     }
 }

@@ -1,4 +1,5 @@
 using Kernels.Linear;
+using Kernels.Tools.Benchmarks;
 
 namespace Kernels.Tools.Operations;
 
@@ -33,14 +34,19 @@ internal sealed class LayerNormOperation : Operation
         using var x = new DeviceTensor(context, context.Floats("x"));
         using var y = new DeviceTensor(context, (long)rows * columns);
         using var factors = new DeviceTensor(context, rows);
-        norm.Forward(
-            session.Stream, x.View, y.View, factors.View, rows, columns, context.Options.Number("epsilon"));
+        double numbers = (double)rows * columns;
+        double epsilon = context.Options.Number("epsilon");
+        context.Launch(
+            Cost.Floats(numbers, numbers, 6 * numbers),
+            () => norm.Forward(session.Stream, x.View, y.View, factors.View, rows, columns, epsilon));
         context.Output("y", y.ToArray());
         context.Output("factors", factors.ToArray());
         if (context.Has("dy"))
         {
             using var dy = new DeviceTensor(context, context.Floats("dy"));
-            norm.Backward(session.Stream, y.View, factors.View, dy.View, dy.View, rows, columns);
+            context.Launch(
+                Cost.Floats(2 * numbers, numbers, 8 * numbers, inPlace: true),
+                () => norm.Backward(session.Stream, y.View, factors.View, dy.View, dy.View, rows, columns), "backward");
             context.Output("dx", dy.ToArray());
         }
     }

@@ -1,4 +1,5 @@
 using Kernels.Linear;
+using Kernels.Tools.Benchmarks;
 
 namespace Kernels.Tools.Operations;
 
@@ -47,9 +48,13 @@ internal sealed class MatMulOperation : Operation
             ? new DeviceTensor(context, context.Floats("c0"))
             : new DeviceTensor(context, (long)m * n);
         using DeviceTensor? bias = context.Has("bias") ? new DeviceTensor(context, context.Floats("bias")) : null;
-        new MatMul(session.Accelerator).Multiply(
-            session.Stream, a.View, transposeA, b.View, transposeB, c.View, m, n, k, bias?.View ?? default,
-            ActivationOperation.Chosen(context), accumulate: context.Has("c0"));
+        var product = new MatMul(session.Accelerator);
+        Activation activation = ActivationOperation.Chosen(context);
+        context.Launch(
+            Cost.Floats(((double)m * k) + ((double)k * n), (double)m * n, 2.0 * m * n * k),
+            () => product.Multiply(
+                session.Stream, a.View, transposeA, b.View, transposeB, c.View, m, n, k, bias?.View ?? default, activation,
+                accumulate: context.Has("c0")));
         context.Output("c", c.ToArray(), m, n);
 
         (int Rows, int Columns) Shape(string input, bool transposed)

@@ -1,12 +1,15 @@
 using Kernels.Dct;
 using Kernels.Optimizers;
+using Kernels.Tools.Benchmarks;
 
 namespace Kernels.Tools.Operations;
 
 /// <summary>Several steps of an optimizer of matrices.</summary>
 /// <param name="name">As in <c>optimizers/muon</c>.</param>
 /// <param name="summary">One line for people.</param>
-internal sealed class MatrixOptimizerOperation<TOptions>(string name, string summary) : Operation
+/// <param name="cost">What a step must do at least, of options, rows and columns.</param>
+internal sealed class MatrixOptimizerOperation<TOptions>(
+    string name, string summary, Func<TOptions, double, double, Cost> cost) : Operation
     where TOptions : MatrixOptions, new()
 {
     internal override string Name => name;
@@ -60,6 +63,12 @@ internal sealed class MatrixOptimizerOperation<TOptions>(string name, string sum
         using var optimizer = new Optimizer(
             context.Session, options, [new Parameter("p", context.Floats("p"), rows, n)]);
         float[] g = context.Floats("g");
+        if (context.Meter is not null)
+        {
+            optimizer.SetGradient("p", g.AsSpan(0, rows * n));
+            context.Launch(cost((TOptions)options, rows, n), optimizer.Step);
+        }
+
         var p = new float[g.Length];
         int size = rows * n;
         for (int t = 0; t < steps; t++)

@@ -1,3 +1,4 @@
+using Kernels.Tools.Benchmarks;
 using Kernels.VectorQuantization;
 
 namespace Kernels.Tools.Operations;
@@ -66,7 +67,9 @@ internal sealed class NearestOperation : Operation
         using var nearest = new NearestCode(
             session.Accelerator, Math.Max(n, 1), k, d, metric, splits: (int)split,
             certified: certified, top: (int)top);
-        nearest.Search(session.Stream, x.View, codes.View, index.Integers, n, distance.Floats, margin.Floats);
+        context.Launch(
+            Cost.Floats(((double)n + k) * d, 3.0 * n, 2.0 * n * k * d),
+            () => nearest.Search(session.Stream, x.View, codes.View, index.Integers, n, distance.Floats, margin.Floats));
         int[] shape = top > 1 ? [n, (int)top] : [n];
         context.Output("index", index.ToIntegers(), shape);
         context.Output("distance", distance.ToArray(), shape);

@@ -1,3 +1,5 @@
+using Kernels.Tools.Benchmarks;
+
 namespace Kernels.Tools.Operations;
 
 /// <summary>An operation of <c>kernels run</c>: its inputs, outputs and options as data, and how it is done.</summary>
@@ -48,6 +50,25 @@ internal sealed class OperationContext
 
     /// <summary>By how many elements each tensor begins past an aligned address.</summary>
     internal int Shift { get; }
+
+    /// <summary>Measures calls, where that is asked for.</summary>
+    internal Meter? Meter { get; init; }
+
+    /// <summary>Puts a call of the operation on the stream: once, or again and again where it is measured.</summary>
+    /// <param name="cost">What it must do at least.</param>
+    /// <param name="launch">The call; must give the same work when repeated.</param>
+    /// <param name="part">Which call it is, where there are several.</param>
+    internal void Launch(Cost cost, Action launch, string part = "")
+    {
+        if (Meter is null)
+        {
+            launch();
+        }
+        else
+        {
+            Meter.Measure(part, cost, launch);
+        }
+    }
 
     /// <summary>The outputs so far, in the operation's order.</summary>
     internal IEnumerable<(TensorSpec Spec, HostTensor Tensor)> Outputs =>

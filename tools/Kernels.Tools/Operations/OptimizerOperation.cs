@@ -1,12 +1,15 @@
 using Kernels.Optimizers;
+using Kernels.Tools.Benchmarks;
 
 namespace Kernels.Tools.Operations;
 
 /// <summary>Several steps of an optimizer.</summary>
 /// <param name="name">As in <c>optimizers/adam</c>.</param>
 /// <param name="summary">One line for people.</param>
+/// <param name="cost">What a step must do at least, of options, the number of elements and their shape.</param>
 /// <param name="shape">What the option <c>shape</c> is for; null where the shape of the parameters does not matter.</param>
-internal sealed class OptimizerOperation<TOptions>(string name, string summary, string? shape = null) : Operation
+internal sealed class OptimizerOperation<TOptions>(
+    string name, string summary, Func<TOptions, long, long[], Cost> cost, string? shape = null) : Operation
     where TOptions : OptimizerOptions, new()
 {
     internal override string Name => name;
@@ -29,6 +32,12 @@ internal sealed class OptimizerOperation<TOptions>(string name, string summary, 
             context.Session,
             RecordOptions.Bind<TOptions>(context.Options),
             [new Parameter("p", context.Floats("p"), lengths)]);
+        if (context.Meter is not null)
+        {
+            optimizer.SetGradient("p", context.Floats("g").AsSpan(0, context.Length("n")));
+            context.Launch(cost(RecordOptions.Bind<TOptions>(context.Options), context.Length("n"), lengths), optimizer.Step);
+        }
+
         Steps.Run(context, (gradient, p) =>
         {
             optimizer.Step(gradient);

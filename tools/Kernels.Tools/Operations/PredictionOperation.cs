@@ -1,4 +1,5 @@
 using Kernels.Linear;
+using Kernels.Tools.Benchmarks;
 
 namespace Kernels.Tools.Operations;
 
@@ -30,7 +31,10 @@ internal sealed class PredictionOperation : Operation
         var predictions = new Predictions(session.Accelerator);
         using var logits = new DeviceTensor(context, context.Floats("logits"));
         using var found = new DeviceTensor(context, rows);
-        predictions.Predict(session.Stream, logits.View, found.Integers, rows, context.Length("classes"));
+        int classes = context.Length("classes");
+        context.Launch(
+            Cost.Floats((double)rows * classes, rows, (double)rows * classes),
+            () => predictions.Predict(session.Stream, logits.View, found.Integers, rows, classes));
         context.Output("predictions", found.ToIntegers());
         if (context.Has("labels"))
         {

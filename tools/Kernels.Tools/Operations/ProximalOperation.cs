@@ -1,6 +1,7 @@
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.Quantization;
+using Kernels.Tools.Benchmarks;
 
 namespace Kernels.Tools.Operations;
 
@@ -70,9 +71,13 @@ internal sealed class ProximalOperation : Operation
         using var value = new DeviceTensor(context, layout.WeightCount);
         using var gradLogits = new DeviceTensor(context, (long)layout.WeightCount * k);
         using MemoryBuffer1D<byte, Stride1D.Dense> index = session.Accelerator.Allocate1D<byte>(layout.WeightCount);
-        mapping.Backward(
-            session.Stream, logits.Floats, codebook.Floats, default, grad.Floats, gradLogits.Floats, value.Floats, index.View,
-            context.Options.Number("temperature"));
+        double temperature = context.Options.Number("temperature");
+        double numbers = (double)m * k;
+        context.Launch(
+            new Cost(sizeof(float) * (numbers + m + k), (sizeof(float) * (numbers + m)) + m, 6 * numbers),
+            () => mapping.Backward(
+                session.Stream, logits.Floats, codebook.Floats, default, grad.Floats, gradLogits.Floats, value.Floats,
+                index.View, temperature));
         var codes = new byte[layout.WeightCount];
         index.View.BaseView.CopyToCPU(session.Stream, codes);
         session.Synchronize();

@@ -1,3 +1,4 @@
+using Kernels.Tools.Benchmarks;
 using Kernels.VectorQuantization;
 
 namespace Kernels.Tools.Operations;
@@ -58,9 +59,13 @@ internal sealed class QuantizeOperation : Operation
         }
 
         using var quantize = new Quantize(session.Accelerator, Math.Max(n, 1), k, d);
-        quantize.Apply(
-            session.Stream, x.View, codes.View, index.Integers, n, output.View, loss.Floats, gradX.View, counts.Integers,
-            grad?.View ?? default, context.Options.Number("beta"));
+        double beta = context.Options.Number("beta");
+        double numbers = (double)n * d;
+        context.Launch(
+            Cost.Floats(numbers + n + ((double)Math.Min(n, k) * d), (2 * numbers) + k, 5 * numbers),
+            () => quantize.Apply(
+                session.Stream, x.View, codes.View, index.Integers, n, output.View, loss.Floats, gradX.View,
+                counts.Integers, grad?.View ?? default, beta));
         context.Output("output", output.ToArray());
         context.Output("index", index.ToIntegers());
         context.Output("loss", loss.ToArray());

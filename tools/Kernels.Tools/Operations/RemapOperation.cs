@@ -1,4 +1,5 @@
 using Kernels.Dct;
+using Kernels.Tools.Benchmarks;
 
 namespace Kernels.Tools.Operations;
 
@@ -37,7 +38,10 @@ internal sealed class RemapOperation : Operation
             session.Accelerator, rows, rank, rank, new ColumnSelectorOptions { Side = ProjectionSide.Right });
         using var state = new DeviceTensor(context, context.Floats("state"));
         using var moved = new DeviceTensor(context, (long)rows * rank);
-        selector.Remap(session.Stream, state.View, previous.Integers, current.Integers, moved.View);
+        double numbers = (double)rows * rank;
+        context.Launch(
+            Cost.Floats(numbers + (2.0 * rank), numbers, numbers),
+            () => selector.Remap(session.Stream, state.View, previous.Integers, current.Integers, moved.View));
         context.Output("state", moved.ToArray());
     }
 }

@@ -1,3 +1,4 @@
+using Kernels.Tools.Benchmarks;
 using Kernels.VectorQuantization;
 
 namespace Kernels.Tools.Operations;
@@ -40,8 +41,12 @@ internal sealed class RotateOperation : Operation
         using var index = new DeviceTensor(context, Enumerable.Range(0, n).ToArray());
         using var output = new DeviceTensor(context, (long)n * d);
         using var gradX = new DeviceTensor(context, (long)n * d);
-        new Rotate(session.Accelerator, most, most, d).Backward(
-            session.Stream, x.View, q.View, index.Integers, n, grad.View, gradX.View, output.View);
+        var rotate = new Rotate(session.Accelerator, most, most, d);
+        double numbers = (double)n * d;
+        context.Launch(
+            Cost.Floats((3 * numbers) + n, 2 * numbers, 12 * numbers),
+            () => rotate.Backward(
+                session.Stream, x.View, q.View, index.Integers, n, grad.View, gradX.View, output.View));
         context.Output("output", output.ToArray());
         context.Output("gradX", gradX.ToArray());
     }

@@ -1,3 +1,4 @@
+using Kernels.Tools.Benchmarks;
 using Kernels.VectorQuantization;
 
 namespace Kernels.Tools.Operations;
@@ -45,7 +46,9 @@ internal sealed class SegmentSumOperation : Operation
         using var sums = new DeviceTensor(context, k * d);
         using var counts = new DeviceTensor(context, k);
         using var segments = new SegmentSum(session.Accelerator, Math.Max(n, 1), (int)k, d);
-        segments.Sum(session.Stream, x.View, index.Integers, sums.Floats, counts.Integers, n);
+        context.Launch(
+            Cost.Floats(((double)n * d) + n, (double)k * (d + 1), (double)n * d),
+            () => segments.Sum(session.Stream, x.View, index.Integers, sums.Floats, counts.Integers, n));
         context.Output("sums", sums.ToArray(), (int)k, d);
         context.Output("counts", counts.ToIntegers(), (int)k);
     }

@@ -1,4 +1,5 @@
 using Kernels.Dct;
+using Kernels.Tools.Benchmarks;
 
 namespace Kernels.Tools.Operations;
 
@@ -64,7 +65,10 @@ internal sealed class SelectOperation : Operation
         using var index = new DeviceTensor(context, rank);
         using var projected = new DeviceTensor(context, selector.ProjectedLength);
         using var energy = new DeviceTensor(context, 1);
-        selector.Select(session.Stream, g.View, index.Integers, projected.View, energy.View);
+        double numbers = (double)rows * n;
+        context.Launch(
+            Cost.Floats(numbers, selector.ProjectedLength + rank, TransformOperation.Transforms(numbers, length)),
+            () => selector.Select(session.Stream, g.View, index.Integers, projected.View, energy.View));
         context.Output("index", index.ToIntegers(), rank);
         context.Output("projected", projected.ToArray(), selector.IsLeft ? [rank, n] : [rows, rank]);
         context.Output("energy", energy.ToArray());

@@ -1,3 +1,4 @@
+using Kernels.Tools.Benchmarks;
 using Kernels.VectorQuantization;
 
 namespace Kernels.Tools.Operations;
@@ -41,7 +42,10 @@ internal sealed class SimVqOperation : Operation
         using var weight = new DeviceTensor(context, context.Floats("weight"));
         using DeviceTensor? bias = context.Has("bias") ? new DeviceTensor(context, context.Floats("bias")) : null;
         using var projected = new DeviceTensor(context, (long)k * d);
-        simVq.Forward(session.Stream, codes.View, weight.View, projected.View, bias?.View ?? default);
+        (double book, double map) = ((double)k * d, (double)d * d);
+        context.Launch(
+            Cost.Floats(book + map, book, 2 * book * d),
+            () => simVq.Forward(session.Stream, codes.View, weight.View, projected.View, bias?.View ?? default));
         context.Output("projected", projected.ToArray());
         if (context.Has("grad"))
         {
@@ -49,8 +53,11 @@ internal sealed class SimVqOperation : Operation
             using var gradCodes = new DeviceTensor(context, (long)k * d);
             using var gradWeight = new DeviceTensor(context, (long)d * d);
             using var gradBias = new DeviceTensor(context, d);
-            simVq.Backward(
-                session.Stream, codes.View, weight.View, grad.View, gradWeight.View, gradBias.View, gradCodes.View);
+            context.Launch(
+                Cost.Floats((2 * book) + map, book + map + d, 4 * book * d),
+                () => simVq.Backward(
+                    session.Stream, codes.View, weight.View, grad.View, gradWeight.View, gradBias.View, gradCodes.View),
+                "backward");
             context.Output("grad.codes", gradCodes.ToArray());
             context.Output("grad.weight", gradWeight.ToArray());
             context.Output("grad.bias", gradBias.ToArray());

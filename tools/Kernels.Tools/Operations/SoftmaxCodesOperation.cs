@@ -1,3 +1,4 @@
+using Kernels.Tools.Benchmarks;
 using Kernels.VectorQuantization;
 
 namespace Kernels.Tools.Operations;
@@ -53,8 +54,11 @@ internal sealed class SoftmaxCodesOperation : Operation
         }
 
         using var softmax = new SoftmaxCodes(session.Accelerator, Math.Max(n, 1), k, d);
-        softmax.Backward(
-            session.Stream, x.View, codes.View, index.Integers, n, grad.View, gradX.View, gradCodes.Floats);
+        (double rows, double book) = ((double)n * d, (double)k * d);
+        context.Launch(
+            Cost.Floats((2 * rows) + n + book, rows + book, 8 * rows * k),
+            () => softmax.Backward(
+                session.Stream, x.View, codes.View, index.Integers, n, grad.View, gradX.View, gradCodes.Floats));
         context.Output("index", index.ToIntegers());
         context.Output("gradX", gradX.ToArray());
         context.Output("gradCodes", gradCodes.ToArray());

@@ -1,4 +1,5 @@
 using Kernels.Linear;
+using Kernels.Tools.Benchmarks;
 
 namespace Kernels.Tools.Operations;
 
@@ -34,8 +35,12 @@ internal sealed class SoftmaxCrossEntropyOperation : Operation
         using var losses = new DeviceTensor(context, rows);
         using var mean = new DeviceTensor(context, 1);
         using var gradient = new DeviceTensor(context, (long)rows * classes);
-        new SoftmaxCrossEntropy(session.Accelerator).Evaluate(
-            session.Stream, logits.View, labels.Integers, losses.View, mean.View, rows, classes, gradient.View);
+        var entropy = new SoftmaxCrossEntropy(session.Accelerator);
+        double numbers = (double)rows * classes;
+        context.Launch(
+            Cost.Floats(numbers, numbers, 4 * numbers),
+            () => entropy.Evaluate(
+                session.Stream, logits.View, labels.Integers, losses.View, mean.View, rows, classes, gradient.View));
         context.Output("losses", losses.ToArray());
         context.Output("mean", mean.ToArray());
         context.Output("gradient", gradient.ToArray());

@@ -1,4 +1,5 @@
 using Kernels.Dct;
+using Kernels.Tools.Benchmarks;
 
 namespace Kernels.Tools.Operations;
 
@@ -21,6 +22,9 @@ internal sealed class TransformOperation : Operation
         OptionSpec.Integer("axis", 1, "Along which axis: 1 or -1 transforms rows, 0 columns."),
     ];
 
+    /// <summary>Operations of transforms of lines of a matrix, as FFTW counts real ones.</summary>
+    internal static double Transforms(double numbers, int length) => 2.5 * numbers * Math.Log2(Math.Max(length, 1));
+
     internal override void Run(OperationContext context)
     {
         Session session = context.Session;
@@ -36,14 +40,18 @@ internal sealed class TransformOperation : Operation
             session.Accelerator, BasisOption.Chosen(context, "type", length), length);
         using var x = new DeviceTensor(context, context.Floats("x"));
         using var y = new DeviceTensor(context, (long)rows * n);
-        if (axis == 0)
+        double numbers = (double)rows * n;
+        context.Launch(Cost.Floats(numbers, numbers, Transforms(numbers, length)), () =>
         {
-            transform.Columns(session.Stream, x.View, y.View, n);
-        }
-        else
-        {
-            transform.Rows(session.Stream, x.View, y.View, rows);
-        }
+            if (axis == 0)
+            {
+                transform.Columns(session.Stream, x.View, y.View, n);
+            }
+            else
+            {
+                transform.Rows(session.Stream, x.View, y.View, rows);
+            }
+        });
 
         context.Output("y", y.ToArray());
     }
