@@ -97,7 +97,9 @@ internal readonly struct OneMinusCosine : ICodeMetric
     public static float Distance(float differences, float products, float rowSquares, float codeSquares) =>
         1f - products * Inverse(rowSquares) * Inverse(codeSquares);
 
-    public static float Margin(float scores, float rowSquares) => scores * Inverse(rowSquares);
+    // The scores of a row of zeros are 0, and their difference is infinite where there is one code.
+    public static float Margin(float scores, float rowSquares) =>
+        Utilities.Select(rowSquares == 0f, scores, scores * Inverse(rowSquares));
 
     // Between d 2^-40 and 1e37 squares neither vanish nor overflow, and what products lose is below d 2^-126.
     public static float Reach(float squares, int dimension) => Utilities.Select(
