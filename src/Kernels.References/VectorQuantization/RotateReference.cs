@@ -99,10 +99,11 @@ public static class RotateReference
             double products = 0;
             for (int i = 0; i < d; i++)
             {
-                products += Math.Abs(sum[i].Value * v[i].Value);
+                products += (Math.Abs(sum[i].Value) + sum[i].Bound) * Math.Abs(v[i].Value);
             }
 
-            bool mayOverflow = 4 * products / Math.Clamp(square.Value, Math.ScaleB(1, -36), 1) > float.MaxValue;
+            double least = Math.Clamp(square.Value - square.Bound, Math.ScaleB(1, -36), 1);
+            bool mayOverflow = 4 * products / least > float.MaxValue;
             // Whatever w is, 2 (w.g) w is not longer than 2 |g|, and two of them are not farther apart than twice
             // that; w.z = |z| |u + q| / 2 is small just where w is lost.
             double most = isForward ? size * ((1.01 * Math.Sqrt(square.Value)) + Bounded.Gamma(d + 8)) : 4.01 * size;

@@ -168,7 +168,7 @@ public sealed class NearestProperties
         }
     }
 
-    /// <summary>A row of zeros too, whose scores by the cosine are all 0.</summary>
+    /// <summary>Of a row of zeros and of one whose squares overflow too, whose inverse norms are 0.</summary>
     [Fact]
     public void Without_another_code_the_margin_is_infinite()
     {
@@ -176,8 +176,9 @@ public sealed class NearestProperties
         {
             foreach ((Accelerator accelerator, NearestWalk? walk) in Places(small: true))
             {
-                Result got = Search(accelerator, walk, Storage.F32, Bits([0, 0, 1, 2]), Bits([3, 4]), 2, 1, 2, metric);
-                Assert.Equal([0, 0], got.Index);
+                Result got = Search(
+                    accelerator, walk, Storage.F32, Bits([0, 0, 1, 2, 1e37f, 0]), Bits([0, 0.25f]), 3, 1, 2, metric);
+                Assert.Equal([0, 0, 0], got.Index);
                 Assert.All(got.Margin, m => Assert.Equal(float.PositiveInfinity, m));
             }
         }

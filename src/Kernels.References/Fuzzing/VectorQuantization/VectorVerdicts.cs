@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Kernels.References.Fuzzing.VectorQuantization;
 
 /// <summary>What several operations on rows and codes are judged by.</summary>
@@ -13,14 +15,21 @@ internal static class VectorVerdicts
         float[] measured = verdict.Floats(name, shape);
         for (int i = 0; i < measured.Length; i++)
         {
-            if (double.IsFinite(expected[i].Value) || double.IsNaN(expected[i].Bound) || !float.IsFinite(measured[i]))
-            {
-                verdict.Compare(name, i, expected[i], measured[i]);
-            }
-            else
-            {
-                verdict.Fail($"{name}[{i}] is {measured[i]:R}, and must be {expected[i].Value:R} or a NaN.");
-            }
+            verdict.CompareAny(name, i, expected[i], measured[i]);
+        }
+    }
+
+    /// <summary>The same of one element.</summary>
+    internal static void CompareAny(this FuzzVerdict verdict, string name, int i, Bounded expected, float measured)
+    {
+        if (double.IsFinite(expected.Value) || double.IsNaN(expected.Bound) || !float.IsFinite(measured))
+        {
+            verdict.Compare(name, i, expected, measured);
+        }
+        else
+        {
+            verdict.Fail(string.Create(
+                CultureInfo.InvariantCulture, $"{name}[{i}] is {measured:R}, and must be {expected.Value:R} or a NaN."));
         }
     }
 
