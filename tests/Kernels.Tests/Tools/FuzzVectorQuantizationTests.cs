@@ -61,7 +61,8 @@ public sealed class FuzzVectorQuantizationTests
                     return kernel.Run(given);
                 }
 
-                return Turned(kernel.Run(With(given, ("codes", Reversed(given.Inputs["codes"])))), given.Length("codes"));
+                FuzzCase reversed = With(given, ("codes", Reversed(given.Inputs["codes"])));
+                return Turned(kernel.Run(reversed), given.Length("codes"));
             case "last code left out":
                 return kernel.Run(given.Length("codes") == 1 ? given : Shorter(given, 0, "codes"));
             case "last dimension left out":
@@ -73,14 +74,16 @@ public sealed class FuzzVectorQuantizationTests
             case "margin of the runner-up's runner-up":
                 return Changed(kernel.Run(given), "margin", x => 2 * x);
             case "mean over all rows":
+                int k = given.Length("codes");
                 double share = given.Has("index")
-                    ? given.Integers("index").Count(i => i >= 0 && i < given.Length("codes")) / (double)given.Length("x")
+                    ? given.Integers("index").Count(i => i >= 0 && i < k) / (double)given.Length("x")
                     : 1;
                 return Changed(kernel.Run(given), "loss", x => x * share);
             case "no gradient comes in":
                 return kernel.Run(Without(given, "grad"));
             case "last row left out":
-                return Padded(kernel.Run(Shorter(given, 0, given.Has("index") ? ["x", "index"] : ["x"])), kernel.Run(given));
+                string[] ofRows = [.. given.Inputs.Keys.Where(input => input is "x" or "index" or "grad")];
+                return Padded(kernel.Run(Shorter(given, 0, ofRows)), kernel.Run(given));
             case "counts of the next segment":
                 IReadOnlyDictionary<string, FuzzTensor> sums = kernel.Run(given);
                 int[] counts = sums["counts"].Integers;
@@ -96,18 +99,20 @@ public sealed class FuzzVectorQuantizationTests
             case "transposed":
                 return kernel.Run(With(given, ("weight", Transposed(given.Inputs["weight"]))));
             case "biases left out":
-                return kernel.Run(With(given, [.. given.Inputs.Where(input => input.Key.EndsWith("bias", StringComparison.Ordinal))
-                    .Select(input => (input.Key, new FuzzTensor(new float[input.Value.Data.Length], [.. input.Value.Shape])))]));
+                IEnumerable<string> biases = given.Inputs.Keys.Where(
+                    input => input.EndsWith("bias", StringComparison.Ordinal));
+                return kernel.Run(With(given, [.. biases.Select(input => (input, Zeros(given.Inputs[input])))]));
             default:
                 IReadOnlyDictionary<string, FuzzTensor> right = kernel.Run(given);
                 return right.TryGetValue("grad.recover.bias", out FuzzTensor? bias)
-                    ? Outputs(right, ("grad.recover.bias", new FuzzTensor(new float[bias.Data.Length], [.. bias.Shape])))
+                    ? Outputs(right, ("grad.recover.bias", Zeros(bias)))
                     : right;
         }
     }
 
     /// <summary>The hard code's gradient g taken from the sums.</summary>
-    private static Dictionary<string, FuzzTensor> NoHardPart(IReadOnlyDictionary<string, FuzzTensor> right, FuzzCase given)
+    private static Dictionary<string, FuzzTensor> NoHardPart(
+        IReadOnlyDictionary<string, FuzzTensor> right, FuzzCase given)
     {
         float[] gradCodes = [.. right["gradCodes"].Floats];
         int[] index = right["index"].Integers;
@@ -128,21 +133,27 @@ public sealed class FuzzVectorQuantizationTests
     private static Dictionary<string, FuzzTensor> Turned(IReadOnlyDictionary<string, FuzzTensor> outputs, int k)
     {
         int[] index = Array.ConvertAll(outputs["index"].Integers, i => i < 0 ? i : k - 1 - i);
-        Dictionary<string, FuzzTensor> turned = Outputs(outputs, ("index", new FuzzTensor(index, [.. outputs["index"].Shape])));
-        return outputs.TryGetValue("counts", out FuzzTensor? counts) ? Outputs(turned, ("counts", Reversed(counts))) : turned;
+        Dictionary<string, FuzzTensor> turned = Outputs(
+            outputs, ("index", new FuzzTensor(index, [.. outputs["index"].Shape])));
+        return outputs.TryGetValue("counts", out FuzzTensor? counts)
+            ? Outputs(turned, ("counts", Reversed(counts)))
+            : turned;
     }
 
     /// <summary>Outputs with zeros where others have more.</summary>
     private static Dictionary<string, FuzzTensor> Padded(
         IReadOnlyDictionary<string, FuzzTensor> outputs, IReadOnlyDictionary<string, FuzzTensor> shapes) =>
         outputs.ToDictionary(
-            output => output.Key, output => Padded(output.Value, [.. shapes[output.Key].Shape]), StringComparer.Ordinal);
+            output => output.Key,
+            output => Padded(output.Value, [.. shapes[output.Key].Shape]),
+            StringComparer.Ordinal);
 
     private static FuzzTensor Padded(FuzzTensor tensor, int[] shape)
     {
         if (tensor.Data is int[] integers)
         {
-            return new FuzzTensor([.. integers, .. new int[shape.Aggregate(1, (a, b) => a * b) - integers.Length]], shape);
+            int length = shape.Aggregate(1, (a, b) => a * b);
+            return new FuzzTensor([.. integers, .. new int[length - integers.Length]], shape);
         }
 
         int columns = shape.Length > 1 ? shape[1] : 1;
@@ -178,19 +189,24 @@ public sealed class FuzzVectorQuantizationTests
             return new FuzzTensor([.. integers.Reverse()], [.. tensor.Shape]);
         }
 
-        return new FuzzTensor([.. tensor.Floats.Chunk(tensor.Shape[1]).Reverse().SelectMany(row => row)], [.. tensor.Shape]);
+        IEnumerable<float[]> rows = tensor.Floats.Chunk(tensor.Shape[1]).Reverse();
+        return new FuzzTensor([.. rows.SelectMany(row => row)], [.. tensor.Shape]);
     }
+
+    private static FuzzTensor Zeros(FuzzTensor tensor) => new(new float[tensor.Data.Length], [.. tensor.Shape]);
 
     private static FuzzTensor Transposed(FuzzTensor square)
     {
         int d = square.Shape[0];
-        return new FuzzTensor([.. Enumerable.Range(0, d * d).Select(i => square.Floats[(i % d * d) + (i / d)])], d, d);
+        float[] turned = [.. Enumerable.Range(0, d * d).Select(i => square.Floats[(i % d * d) + (i / d)])];
+        return new FuzzTensor(turned, d, d);
     }
 
     private static Dictionary<string, FuzzTensor> Changed(
         IReadOnlyDictionary<string, FuzzTensor> outputs, string name, Func<double, double> change) => Outputs(
             outputs,
-            (name, new FuzzTensor(Array.ConvertAll(outputs[name].Floats, x => (float)change(x)), [.. outputs[name].Shape])));
+            (name, new FuzzTensor(
+                Array.ConvertAll(outputs[name].Floats, x => (float)change(x)), [.. outputs[name].Shape])));
 
     private static Dictionary<string, FuzzTensor> Outputs(
         IReadOnlyDictionary<string, FuzzTensor> outputs, params ReadOnlySpan<(string Name, FuzzTensor Tensor)> changes)

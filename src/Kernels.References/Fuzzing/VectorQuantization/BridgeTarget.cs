@@ -3,7 +3,7 @@ using Kernels.References.VectorQuantization;
 namespace Kernels.References.Fuzzing.VectorQuantization;
 
 /// <summary>
-/// VQBridge, forward and backward; numbers of the size of those of training, for the bound of its oracle is a measured one.
+/// VQBridge, forward and backward; numbers of the size of those of training, for its oracle's bound is a measured one.
 /// </summary>
 internal sealed class BridgeTarget : FuzzTarget
 {
@@ -80,7 +80,8 @@ internal sealed class BridgeTarget : FuzzTarget
             shape with { Depth = 0 }, shape with { Depth = shape.Depth - 1 }, shape with { Patch = 1 },
             shape with { Dimension = 1 }, shape with { Dimension = shape.Dimension / 2 },
             shape.Depth == 0 ? shape : shape with { Ratio = 1 },
-            shape with { Width = 1, Heads = 1 }, shape with { Width = 2, Heads = 1 }, shape with { Width = shape.Heads },
+            shape with { Width = 1, Heads = 1 }, shape with { Width = 2, Heads = 1 },
+            shape with { Width = shape.Heads },
             // Not where the default, 4, fits: one would be made of the other again and again.
             shape.Width % StandardHeads == 0 ? shape : shape with { Heads = 1 },
         ];
@@ -89,7 +90,8 @@ internal sealed class BridgeTarget : FuzzTarget
             yield return Cut(given, shape, fewer);
         }
 
-        foreach (BridgeShape less in smaller.Where(s => s.Depth >= 0 && s.Dimension > 0 && s.Width <= shape.Width && s != shape))
+        foreach (BridgeShape less in smaller.Where(
+            s => s.Depth >= 0 && s.Dimension > 0 && s.Width <= shape.Width && s != shape))
         {
             yield return Cut(given, less, tokens);
         }
@@ -145,12 +147,12 @@ internal sealed class BridgeTarget : FuzzTarget
     /// <summary>The shape that the inputs have; null if they do not go together.</summary>
     private static BridgeShape? Shape(FuzzCase given)
     {
-        const string Expand = "blocks.{0}.mlp.expand.weight";
         int d = given.Length("codes", 1);
         int width = given.Length("compress.weight");
         int features = given.Length("compress.weight", 1);
-        int depth = Enumerable.Range(0, MostDepth).Count(i => given.Has(Expand.Replace("{0}", $"{i}", StringComparison.Ordinal)));
-        int hidden = depth > 0 && given.Has("blocks.0.mlp.expand.weight") ? given.Length("blocks.0.mlp.expand.weight") : 2 * width;
+        int depth = Enumerable.Range(0, MostDepth).Count(i => given.Has($"blocks.{i}.mlp.expand.weight"));
+        bool hasFirst = given.Has("blocks.0.mlp.expand.weight");
+        int hidden = hasFirst ? given.Length("blocks.0.mlp.expand.weight") : 2 * width;
         int heads = given.Whole("heads");
         if (d < 1 || width < 1 || features < 1 || heads < 1 || hidden < 1 || features % d != 0 || width % heads != 0
             || hidden % width != 0)

@@ -56,7 +56,8 @@ internal sealed class EmaTarget : FuzzTarget
 
         (Bounded[] codes, Bounded[] size, Bounded[] sum) =
             new EmaReference(given.Number("decay"), given.Number("epsilon")).Update(
-                given.Floats("codes"), given.Floats("clusterSize"), given.Floats("clusterSum"), given.Floats("x"), index);
+                given.Floats("codes"), given.Floats("clusterSize"), given.Floats("clusterSum"), given.Floats("x"),
+                index);
         verdict.CompareAll("clusterSize", size, k);
         verdict.CompareAll("clusterSum", sum, k, d);
         // A size whose share of all may vanish leaves its code as it is, whatever the sum.

@@ -11,7 +11,11 @@ internal sealed class NearestTarget : FuzzTarget
     public override string Name => "vq/nearest";
 
     public override IReadOnlyDictionary<string, IReadOnlyList<string?>> Inputs { get; } =
-        new Dictionary<string, IReadOnlyList<string?>>(StringComparer.Ordinal) { ["x"] = ["n", "d"], ["codes"] = ["k", "d"] };
+        new Dictionary<string, IReadOnlyList<string?>>(StringComparer.Ordinal)
+        {
+            ["x"] = ["n", "d"],
+            ["codes"] = ["k", "d"],
+        };
 
     public override IReadOnlyDictionary<string, object> Options { get; } =
         new Dictionary<string, object>(StringComparer.Ordinal)
@@ -96,7 +100,7 @@ internal sealed class NearestTarget : FuzzTarget
     internal static NearestRow[] Rows(FuzzCase given, NearestMetric metric, int top = 1) =>
         new NearestReference(metric, given.Floats("codes"), given.Length("codes", 1)).SearchAll(given.Floats("x"), top);
 
-    /// <summary>Whether the index of each row is that of a code that no other certainly beats; says it where not.</summary>
+    /// <summary>Whether each index is that of a code that no other certainly beats; says where not.</summary>
     internal static bool Admits(NearestRow[] rows, int[] index, FuzzVerdict verdict)
     {
         for (int row = 0; row < index.Length; row++)

@@ -100,7 +100,7 @@ internal sealed class RotateTarget : FuzzTarget
         return gradient;
     }
 
-    /// <summary>The vector times a power of two that brings the largest number to [1, 2), where that loses no bit.</summary>
+    /// <summary>The vector times a power of two that brings its largest number to [1, 2), if no bit is lost.</summary>
     private static (float[] Values, int Power) Scaled(ReadOnlySpan<float> vector)
     {
         float largest = 0;

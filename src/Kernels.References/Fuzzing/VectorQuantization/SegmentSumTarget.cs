@@ -2,7 +2,7 @@ using Kernels.References.VectorQuantization;
 
 namespace Kernels.References.Fuzzing.VectorQuantization;
 
-/// <summary>Sums and counts of the rows of each segment; what is not finite stays in its segment and dimension.</summary>
+/// <summary>Sums and counts of the rows of each segment; what is not finite stays in its sum.</summary>
 internal sealed class SegmentSumTarget : FuzzTarget
 {
     private const int MostSegments = 1 << 30;
@@ -10,7 +10,11 @@ internal sealed class SegmentSumTarget : FuzzTarget
     public override string Name => "vq/segmentsum";
 
     public override IReadOnlyDictionary<string, IReadOnlyList<string?>> Inputs { get; } =
-        new Dictionary<string, IReadOnlyList<string?>>(StringComparer.Ordinal) { ["x"] = ["n", "d"], ["index"] = ["n"] };
+        new Dictionary<string, IReadOnlyList<string?>>(StringComparer.Ordinal)
+        {
+            ["x"] = ["n", "d"],
+            ["index"] = ["n"],
+        };
 
     public override IReadOnlyDictionary<string, object> Options { get; } =
         new Dictionary<string, object>(StringComparer.Ordinal) { ["k"] = Array.Empty<int>() };
@@ -39,7 +43,8 @@ internal sealed class SegmentSumTarget : FuzzTarget
     }
 
     /// <summary>There is a segment and a dimension.</summary>
-    public override bool Admits(FuzzCase given) => Segments(given) is >= 1 and <= MostSegments && given.Length("x", 1) > 0;
+    public override bool Admits(FuzzCase given) =>
+        Segments(given) is >= 1 and <= MostSegments && given.Length("x", 1) > 0;
 
     /// <summary>Fewer segments.</summary>
     public override IEnumerable<FuzzCase> Simplify(FuzzCase given)

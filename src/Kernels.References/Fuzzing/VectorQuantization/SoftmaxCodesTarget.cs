@@ -3,7 +3,7 @@ using Kernels.References.VectorQuantization;
 
 namespace Kernels.References.Fuzzing.VectorQuantization;
 
-/// <summary>The gradient of index back-propagation. What is not finite makes all that it meets so: contract of the kernel.</summary>
+/// <summary>The gradient of index back-propagation. What is not finite makes all so that it meets.</summary>
 internal sealed class SoftmaxCodesTarget : FuzzTarget
 {
     public override string Name => "vq/softmaxcodes";

@@ -1,6 +1,6 @@
 namespace Kernels.References.Fuzzing.VectorQuantization;
 
-/// <summary>Rows and codes as searches among them are hard on: alike, equal, of equal norms, of equal directions.</summary>
+/// <summary>Rows and codes that are hard to search: alike, equal, of equal norms, of equal directions.</summary>
 internal static class VectorDraws
 {
     /// <summary>Lengths of rows, codes and dimensions, whose product is mostly small.</summary>
@@ -98,7 +98,9 @@ internal static class VectorDraws
         {
             if (draw.Once(4))
             {
-                indices[i] = outOfRange ? draw.OneOf(-1, -1, k, int.MinValue, int.MaxValue) : draw.OneOf(-1, -7, int.MinValue);
+                indices[i] = outOfRange
+                    ? draw.OneOf(-1, -1, k, int.MinValue, int.MaxValue)
+                    : draw.OneOf(-1, -7, int.MinValue);
             }
         }
 

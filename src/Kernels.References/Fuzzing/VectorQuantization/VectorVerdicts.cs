@@ -6,8 +6,8 @@ namespace Kernels.References.Fuzzing.VectorQuantization;
 internal static class VectorVerdicts
 {
     /// <summary>
-    /// As <see cref="FuzzVerdict.Compare(string, ReadOnlySpan{Bounded}, ReadOnlySpan{int})"/>; and where the value is not
-    /// finite, for an input of it is not, the output must not be either, though it may be another.
+    /// As <see cref="FuzzVerdict.Compare(string, ReadOnlySpan{Bounded}, ReadOnlySpan{int})"/>; and where the value is
+    /// not finite, for an input of it is not, the output must not be either, though it may be another.
     /// </summary>
     internal static void CompareAll(
         this FuzzVerdict verdict, string name, ReadOnlySpan<Bounded> expected, params ReadOnlySpan<int> shape)
@@ -29,7 +29,8 @@ internal static class VectorVerdicts
         else
         {
             verdict.Fail(string.Create(
-                CultureInfo.InvariantCulture, $"{name}[{i}] is {measured:R}, and must be {expected.Value:R} or a NaN."));
+                CultureInfo.InvariantCulture,
+                $"{name}[{i}] is {measured:R}, and must be {expected.Value:R} or a NaN."));
         }
     }
 
