@@ -97,7 +97,12 @@ internal readonly struct OneMinusCosine : ICodeMetric
     public static float Distance(float differences, float products, float rowSquares, float codeSquares) =>
         1f - products * Inverse(rowSquares) * Inverse(codeSquares);
 
-    public static float Margin(float scores, float rowSquares) => scores * Inverse(rowSquares);
+    // Where there is one code it is infinite, and must stay so though the inverse is 0.
+    public static float Margin(float scores, float rowSquares)
+    {
+        float inverse = Inverse(rowSquares);
+        return Utilities.Select(inverse == 0f, scores, scores * inverse);
+    }
 
     // Between d 2^-40 and 1e37 squares neither vanish nor overflow, and what products lose is below d 2^-126.
     public static float Reach(float squares, int dimension) => Utilities.Select(

@@ -165,7 +165,8 @@ internal static class NearestCertify
                 Group.Barrier();
                 if (Group.IdxX == 0)
                 {
-                    t.Scores[i] = best.Score;
+                    // A score of minus infinity never wins, and this one has: its code is the nearest all the same.
+                    t.Scores[i] = Utilities.Select(best.Score < -float.MaxValue, -float.MaxValue, best.Score);
                     t.Seconds[i] = best.Second;
                     t.Indices[i] = best.Index;
                 }

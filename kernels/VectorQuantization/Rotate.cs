@@ -99,8 +99,9 @@ internal struct RotateNorms
 /// Needs: rows: 24 KiB of shared memory, at most 256 items. Lanes: 1 KiB, a group size that is a power of two up to 256, barriers for five sums.
 /// Order: the sums of a row in eight lanes (rows), or in its items and then a tree (lanes): fixed by the sizes.
 /// Domain: squares of norms beyond 2^63 or below 2^-63 are summed anew, scaled by a power of two, by each lane alone; so only
-/// |e| / |z| itself may overflow. A row without a code has output and gradient 0. A NaN or an infinity in row, code
-/// or gradient makes the row's gradient NaN or infinite, but where that is 0 or g by definition; no other row's.
+/// |e| / |z| itself may overflow, and for huge gradients 2 (u + q).g and its quotient by (u + q)^2. A row without a
+/// code has output and gradient 0. A NaN or an infinity in row, code or gradient makes the row's gradient NaN or
+/// infinite, but where that is 0 or g by definition; no other row's.
 /// </remarks>
 internal static class RotateKernel
 {

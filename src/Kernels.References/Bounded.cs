@@ -241,10 +241,16 @@ public readonly record struct Bounded(double Value, double Bound)
     /// <param name="chosen">What the exact computation chooses.</param>
     /// <param name="other">What the binary32 computation might choose instead.</param>
     /// <returns>The chosen value with a bound that covers both.</returns>
-    public static Bounded Either(Bounded chosen, Bounded other) => chosen with
+    public static Bounded Either(Bounded chosen, Bounded other)
     {
-        Bound = Math.Max(chosen.Bound, Math.Abs(chosen.Value - other.Value) + other.Bound),
-    };
+        // Infinities of the same sign are not apart; of a NaN that only one of them must be nothing is known.
+        double apart = chosen.Value == other.Value ? 0 : Math.Abs(chosen.Value - other.Value);
+        bool isUnknown = Tainted(chosen, other) || double.IsNaN(chosen.Bound) != double.IsNaN(other.Bound);
+        return chosen with
+        {
+            Bound = isUnknown ? double.PositiveInfinity : Math.Max(chosen.Bound, apart + other.Bound),
+        };
+    }
 
     /// <summary>A sum of many terms in any order and any tree.</summary>
     /// <param name="terms">The terms, each with its own bound.</param>
@@ -263,6 +269,7 @@ public readonly record struct Bounded(double Value, double Bound)
         int roundings = depth ?? Math.Max(terms.Length - 1, 0);
         ArgumentOutOfRangeException.ThrowIfNegative(roundings, nameof(depth));
         double sum = 0;
+        double plain = 0;
         double carry = 0;
         double size = 0;
         double bounds = 0;
@@ -274,6 +281,7 @@ public readonly record struct Bounded(double Value, double Bound)
             double next = sum + corrected;
             carry = next - sum - corrected;
             sum = next;
+            plain += term.Value;
             size += Math.Abs(term.Value);
             bounds += term.Bound;
             tainted |= double.IsPositiveInfinity(term.Bound);
@@ -284,7 +292,8 @@ public readonly record struct Bounded(double Value, double Bound)
         double bound = (bounds + (Gamma(roundings) * (size + bounds)) + (1e-15 * size)) * slack;
         if (tainted)
         {
-            return new Bounded(sum, double.PositiveInfinity);
+            // Kahan's carry of an infinity is NaN.
+            return new Bounded(double.IsFinite(plain) ? sum : plain, double.PositiveInfinity);
         }
 
         // Partial sums may overflow where the whole sum does not.

@@ -66,6 +66,12 @@ public sealed class FuzzCase(IReadOnlyDictionary<string, FuzzTensor> inputs, IRe
     internal FuzzCase With(string input, FuzzTensor tensor) =>
         new(new Dictionary<string, FuzzTensor>(Inputs, StringComparer.Ordinal) { [input] = tensor }, Options) { Shift = Shift };
 
+    /// <summary>The case without an input.</summary>
+    internal FuzzCase Without(string input) => new(
+        Inputs.Where(other => !string.Equals(other.Key, input, StringComparison.Ordinal))
+            .ToDictionary(other => other.Key, other => other.Value, StringComparer.Ordinal),
+        Options);
+
     /// <summary>The case with another value of an option.</summary>
     internal FuzzCase WithOption(string option, object value) =>
         new(Inputs, new Dictionary<string, object>(Options, StringComparer.Ordinal) { [option] = value }) { Shift = Shift };

@@ -78,6 +78,13 @@ public sealed class EmaReference
             }
 
             Bounded code = newSum[j] / size;
+            if (size.Value <= size.Bound)
+            {
+                // It may come to 0, and then the code keeps its place.
+                newCodes[j] = code with { Bound = double.PositiveInfinity };
+                continue;
+            }
+
             // Another grouping has a rounding or two more.
             newCodes[j] = code with
             {

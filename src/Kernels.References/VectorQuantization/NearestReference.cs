@@ -163,6 +163,9 @@ public sealed class NearestReference
         var all = new Interval[Count];
         var least = new List<(double Upper, int Index)>(top + 2);
         var leastExact = new List<double>(top + 1);
+        var leastTwo = new List<double>(3);
+        double width = 0;
+        double error = 0;
         for (int j = 0; j < Count && row.IsFinite; j++)
         {
             if (_isCandidate[j])
@@ -170,6 +173,9 @@ public sealed class NearestReference
                 all[j] = Measure(row, j);
                 Insert(least, (all[j].Upper, j), top + 1);
                 Insert(leastExact, all[j].Value + all[j].Error, top);
+                Insert(leastTwo, all[j].Value, 2);
+                width = Math.Max(width, all[j].Width);
+                error = Math.Max(error, all[j].Error);
             }
         }
 
@@ -189,7 +195,8 @@ public sealed class NearestReference
             distance[m] = Distance(row, all[index[m]]);
         }
 
-        return new NearestRow(this, row, index, distance, [.. least], row.IsShort ? 1 : admitted);
+        return new NearestRow(
+            this, row, index, distance, [.. least], row.IsShort ? 1 : admitted, Margin(row, leastTwo, width, error));
     }
 
     /// <summary>Finds the nearest codes of many rows.</summary>
@@ -270,7 +277,8 @@ public sealed class NearestReference
                 double relative = ((1 + z) * (1 + e) * (1 + Bounded.Gamma(d))) - 1;
                 double width = (relative * size / norms)
                     + (2 * lost * (1 + (1 / Math.Sqrt(squareZ))) * (1 + (1 / Math.Sqrt(squareE))));
-                return squareZ <= Most && squareE <= Most ? width : double.PositiveInfinity;
+                // A norm that is lost makes width NaN where all products are 0.
+                return squareZ <= Most && squareE <= Most && !double.IsNaN(width) ? width : double.PositiveInfinity;
         }
     }
 
@@ -381,6 +389,37 @@ public sealed class NearestReference
             _ => of.Width == 0 ? 0 : of.Width + (2 * Bounded.UnitRoundoff * (of.Value + of.Width)),
         };
         return new Bounded(of.Value, bound + (of.Error * 1.01));
+    }
+
+    /// <summary>The second least distance less the least, as two scores of binary32 give it.</summary>
+    /// <remarks>
+    /// The largest of numbers that are each off by at most a bound is off by it, and so is the second largest. Their
+    /// difference is rounded once; the cosine's is divided by the norm of the row then.
+    /// </remarks>
+    private Bounded Margin(Row row, List<double> least, double width, double error)
+    {
+        if (least.Count == 0)
+        {
+            return double.NaN;
+        }
+
+        double margin = least.Count == 1 ? double.PositiveInfinity : least[1] - least[0];
+        if (!double.IsFinite(width))
+        {
+            return new Bounded(margin, double.PositiveInfinity);
+        }
+
+        if (least.Count == 1 || row.IsShort)
+        {
+            return new Bounded(margin, margin > float.MaxValue ? 0 : error);
+        }
+
+        double off = 2 * (width + error);
+        double relative = Metric == NearestMetric.Cosine && row.Square > 0
+            ? ((1 + Norm(Dimension, row.Square)) * (1 + Bounded.Gamma(1))) - 1
+            : Bounded.Gamma(1);
+        double bound = off + (relative * (margin + off)) + Bounded.LeastSubnormal;
+        return new Bounded(margin, margin + bound > float.MaxValue / 2 ? double.PositiveInfinity : bound);
     }
 
     /// <summary>The exact order of all codes that may be among the first.</summary>

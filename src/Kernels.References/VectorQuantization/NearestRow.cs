@@ -11,7 +11,7 @@ public sealed class NearestRow
 
     internal NearestRow(
         NearestReference reference, NearestReference.Row row, int[] index, Bounded[] distance,
-        (double Upper, int Index)[] least, int admitted)
+        (double Upper, int Index)[] least, int admitted, Bounded margin)
     {
         _reference = reference;
         _row = row;
@@ -19,6 +19,7 @@ public sealed class NearestRow
         _distance = distance;
         _least = least;
         AdmittedCount = least.Length == 0 ? 0 : admitted;
+        Margin = margin;
     }
 
     /// <summary>The exact indices, nearest first, lowest index first among ties; -1 where there is none. What a
@@ -30,6 +31,12 @@ public sealed class NearestRow
     /// g(d + 2) of itself; from the products for dot and cosine.
     /// </summary>
     public IReadOnlyList<Bounded> Distance => _distance;
+
+    /// <summary>
+    /// How much farther the second nearest code is than the nearest, with the bound of a difference of binary32 scores;
+    /// infinite where one code alone is a candidate, NaN where none is.
+    /// </summary>
+    public Bounded Margin { get; }
 
     /// <summary>How many codes a binary32 search may return as the nearest; 1 if roundings cannot matter.</summary>
     public int AdmittedCount { get; }

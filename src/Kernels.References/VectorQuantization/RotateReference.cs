@@ -14,7 +14,8 @@ namespace Kernels.References.VectorQuantization;
 /// products
 /// in any order. Near u = -q the direction w is lost to rounding; but then too dz is an isometry times s, so dz is
 /// never
-/// farther off than 4 s |g| and the other terms: a kernel must not divide by next to nothing there. The output may be
+/// farther off than 4 s |g| and the other terms: a kernel must not divide by next to nothing there, by which is meant
+/// (u + q)^2 below 2^-36. Infinite where 2 (u + q).g or its quotient by (u + q)^2 may overflow. The output may be
 /// e itself; from the formula, only by a kernel that takes w.z as |z| |u + q| / 2 where rounding has lost w.
 /// </para>
 /// </remarks>
@@ -95,6 +96,14 @@ public static class RotateReference
             Bounded square = Dot(sum, sum);
             Bounded cosine = 1 + Dot(u, q);
             double size = Math.Sqrt(Dot(v, v).Value);
+            double products = 0;
+            for (int i = 0; i < d; i++)
+            {
+                products += (Math.Abs(sum[i].Value) + sum[i].Bound) * Math.Abs(v[i].Value);
+            }
+
+            double least = Math.Clamp(square.Value - square.Bound, Math.ScaleB(1, -36), 1);
+            bool mayOverflow = 4 * products / least > float.MaxValue;
             // Whatever w is, 2 (w.g) w is not longer than 2 |g|, and two of them are not farther apart than twice
             // that; w.z = |z| |u + q| / 2 is small just where w is lost.
             double most = isForward ? size * ((1.01 * Math.Sqrt(square.Value)) + Bounded.Gamma(d + 8)) : 4.01 * size;
@@ -106,7 +115,8 @@ public static class RotateReference
                 // By the unit vector w the roundings are those of the square and its root; one more for each.
                 Bounded turn = Bounded.Either(first, second);
                 turn = turn with { Bound = turn.Bound + (Bounded.Gamma(d + 8) * 2 * size) };
-                into[i] = scale * (rest - (turn.Bound > most ? turn with { Bound = most } : turn));
+                double bound = mayOverflow ? double.PositiveInfinity : Math.Min(turn.Bound, most);
+                into[i] = scale * (rest - (turn with { Bound = bound }));
             }
         }
     }

@@ -100,7 +100,7 @@ public static class SoftmaxCodesReference
                 for (int i = 0; i < d; i++)
                 {
                     double e = codes[(j * d) + i];
-                    gradX[(n * d) + i] = new Bounded(
+                    gradX[(n * d) + i] = Known(
                         gradX[(n * d) + i].Value + (logit * e),
                         gradX[(n * d) + i].Bound + (Slack * error * Math.Abs(e)) + Bounded.LeastSubnormal);
                     double own = j == hard ? g[i] : 0;
@@ -115,11 +115,15 @@ public static class SoftmaxCodesReference
         double order = Bounded.Gamma((2 * index.Length) + 2);
         for (int i = 0; i < result.Length; i++)
         {
-            result[i] = new Bounded(gradCodes[i], bounds[i] + (order * (sizes[i] + bounds[i])));
+            result[i] = Known(gradCodes[i], bounds[i] + (order * (sizes[i] + bounds[i])));
         }
 
         return (gradX, result);
     }
+
+    /// <summary>Nothing is known where the logits are so large that the error of a probability is no number.</summary>
+    private static Bounded Known(double value, double bound) =>
+        new(value, double.IsNaN(bound) ? double.PositiveInfinity : bound);
 
     private static (double[] P, double[] Relative) Softmax(
         ReadOnlySpan<float> z, ReadOnlySpan<float> codes, int k, int rescalings)

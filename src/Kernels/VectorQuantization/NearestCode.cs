@@ -21,8 +21,8 @@ namespace Kernels.VectorQuantization;
 /// </para>
 /// <para>
 /// The products of a score are added in ascending dimension, whatever the launch and the split: same input, same bits.
-/// A code with a NaN or an infinity, or whose score overflows to minus infinity, never wins. A row with a NaN or an
-/// infinity, or without a winner, has index -1 and a distance of NaN.
+/// A code with a NaN or an infinity never wins; nor does one whose score overflows to minus infinity, unless the search
+/// is certified. A row with a NaN or an infinity, or without a winner, has index -1 and a distance of NaN.
 /// </para>
 /// <para>
 /// Load once for a shape, search often. A call allocates nothing and does not wait; it uses the object's scratch

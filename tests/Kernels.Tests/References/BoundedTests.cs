@@ -234,6 +234,23 @@ public class BoundedTests
     }
 
     [Fact]
+    public void Infinities_do_not_become_numbers_that_must_be_nan()
+    {
+        Bounded infinity = double.PositiveInfinity;
+        Bounded nan = double.NaN;
+
+        Assert.Equal(infinity, Bounded.Either(infinity, infinity));
+        Assert.True(Bounded.Either(infinity, infinity * 0.5).Admits(float.PositiveInfinity));
+        Assert.False(Bounded.Either(nan, nan).Admits(1));
+        // One way of computing it gives a NaN, another does not.
+        Assert.True(Bounded.Either(infinity, nan).Admits(float.NaN));
+        Assert.True(Bounded.Either(nan, infinity).Admits(float.PositiveInfinity));
+
+        Bounded sum = Bounded.Sum([1, infinity * 0.5, 1]);
+        Assert.Equal(new Bounded(double.PositiveInfinity, double.PositiveInfinity), sum);
+    }
+
+    [Fact]
     public void A_root_near_zero_covers_both_sides()
     {
         Bounded root = Bounded.Sqrt(new Bounded(0.25, 0.75));

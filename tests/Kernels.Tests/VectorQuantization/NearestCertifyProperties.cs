@@ -89,6 +89,21 @@ public sealed class NearestCertifyProperties
         }
     }
 
+    /// <summary>Every score is minus infinity, and one code is the nearest all the same.</summary>
+    [Fact]
+    public void Of_codes_whose_scores_all_overflow_the_nearest_is_found()
+    {
+        float[] x = [0, 0, -1, 3, float.NaN, 1];
+        float[] codes = [-3e20f, 3e20f, 2e20f, -2e20f, -2e20f, 2e20f, 4e20f, 4e20f];
+        foreach ((Accelerator accelerator, NearestWalk? walk) in Places())
+        {
+            foreach (int splits in (int[])[1, 3])
+            {
+                Assert.Equal([1, 2, -1], Search(accelerator, walk, x, codes, 3, 4, 2, CodeMetric.L2, splits));
+            }
+        }
+    }
+
     [Theory]
     [InlineData(Storage.F16)]
     [InlineData(Storage.BF16)]

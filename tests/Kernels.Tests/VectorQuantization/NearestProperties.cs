@@ -47,8 +47,7 @@ public sealed class NearestProperties
         float[] rows = Floats(storage, x);
         float[] book = Floats(storage, codes);
         var reference = new NearestReference(Reference(metric), book, d);
-        NearestRow[] wanted = reference.SearchAll(rows, Math.Min(2, k));
-        Bounded[] margins = [.. wanted.Select((row, i) => k > 1 ? Margin(metric, row, rows.AsSpan(i * d, d), book) : 0)];
+        NearestRow[] wanted = reference.SearchAll(rows);
         foreach ((Accelerator accelerator, NearestWalk? walk) in Places(small: shape is 1 or 2 or 4))
         {
             Result got = Search(accelerator, walk, storage, x, codes, n, k, d, metric, shift: shape % 3);
@@ -58,15 +57,9 @@ public sealed class NearestProperties
                 Assert.True(wanted[row].Admits(got.Index[row]), what);
                 Bounded distance = wanted[row].DistanceOf(got.Index[row]);
                 Assert.True(distance.Admits(got.Distance[row]), $"{what}: {got.Distance[row]:R}, expected {distance}");
-                if (k > 1)
-                {
-                    Assert.True(
-                        margins[row].Admits(got.Margin[row]), $"{what}: margin {got.Margin[row]:R}, {margins[row]}");
-                }
-                else
-                {
-                    Assert.Equal(float.PositiveInfinity, got.Margin[row]);
-                }
+                Bounded margin = wanted[row].Margin;
+                Assert.True(margin.Admits(got.Margin[row]), $"{what}: margin {got.Margin[row]:R}, {margin}");
+                Assert.Equal(k == 1, float.IsInfinity(got.Margin[row]));
             }
         }
     }
@@ -171,6 +164,22 @@ public sealed class NearestProperties
                 Result got = Search(accelerator, walk, Storage.F32, x, new uint[200 * 16], 20, 200, 16, metric);
                 Assert.All(got.Index, i => Assert.Equal(0, i));
                 Assert.All(got.Margin, m => Assert.Equal(0f, m));
+            }
+        }
+    }
+
+    /// <summary>Of a row of zeros and of one whose squares overflow too, whose inverse norms are 0.</summary>
+    [Fact]
+    public void Without_another_code_the_margin_is_infinite()
+    {
+        foreach (CodeMetric metric in Enum.GetValues<CodeMetric>())
+        {
+            foreach ((Accelerator accelerator, NearestWalk? walk) in Places(small: true))
+            {
+                Result got = Search(
+                    accelerator, walk, Storage.F32, Bits([0, 0, 1, 2, 1e37f, 0]), Bits([0, 0.25f]), 3, 1, 2, metric);
+                Assert.Equal([0, 0, 0], got.Index);
+                Assert.All(got.Margin, m => Assert.Equal(float.PositiveInfinity, m));
             }
         }
     }
@@ -321,23 +330,6 @@ public sealed class NearestProperties
     }
 
     private static NearestMetric Reference(CodeMetric metric) => Enum.Parse<NearestMetric>(metric.ToString());
-
-    /// <summary>The second distance minus the first, and how far that of two computed scores may be from it.</summary>
-    private static Bounded Margin(CodeMetric metric, NearestRow row, ReadOnlySpan<float> z, float[] codes)
-    {
-        // The largest and the second largest of numbers that are each off by at most a bound are off by it.
-        double bound = 0;
-        for (int k = 0; k < codes.Length; k += z.Length)
-        {
-            bound = Math.Max(bound, NearestReference.ScoreBound(Reference(metric), z, codes.AsSpan(k, z.Length)));
-        }
-
-        double scale = metric == CodeMetric.L2 ? 2 : 1;
-        double margin = row.Distance[1].Value - row.Distance[0].Value;
-        double off = scale * 2 * bound;
-        // The cosine's scores lack the row's norm, whose inverse has (d + 4) / 2 roundings and more.
-        return new Bounded(margin, off + (Bounded.Gamma(z.Length + 6) * (margin + off)) + Bounded.LeastSubnormal);
-    }
 
     private static uint[] Bits(float[] values) => Array.ConvertAll(values, BitConverter.SingleToUInt32Bits);
 

@@ -305,6 +305,33 @@ public sealed class NearestReferenceTests
     }
 
     [Fact]
+    public void The_margin_is_that_of_the_two_nearest_and_exact_for_short_numbers()
+    {
+        var reference = new NearestReference(NearestMetric.L2, [5, 1, float.NaN, 2], 1);
+
+        Assert.Equal(new Bounded(3, 0), reference.Search([0]).Margin);
+        Assert.Equal(new Bounded(0, 0), reference.Search([1.5f], 3).Margin);
+        Assert.True(double.IsNaN(reference.Search([float.NaN]).Margin.Value));
+        Bounded off = reference.Search([0.1f]).Margin;
+        Assert.Equal(2.8, off.Value, 1e-6);
+        Assert.InRange(off.Bound, 1e-9, 1e-4);
+
+        Bounded one = new NearestReference(NearestMetric.Cosine, [3, 4], 2).Search([0, 0]).Margin;
+        Assert.Equal(new Bounded(double.PositiveInfinity, 0), one);
+        Assert.False(new NearestReference(NearestMetric.L2, [3e38f, 3e38f], 1).Search([0]).Margin.IsInDomain);
+    }
+
+    /// <summary>The products are all 0, and the norm of the code is lost in binary32.</summary>
+    [Fact]
+    public void A_tiny_code_across_a_row_may_be_found()
+    {
+        var reference = new NearestReference(NearestMetric.Cosine, [0, float.Epsilon, 0, 1], 2);
+
+        Assert.True(reference.Search([1, 0]).Admits(0));
+        Assert.True(new NearestReference(NearestMetric.Cosine, [0, float.Epsilon], 2).Search([1, 0]).Admits(0));
+    }
+
+    [Fact]
     public void Wrong_calls_are_refused()
     {
         var reference = new NearestReference(NearestMetric.L2, new float[6], 3);
