@@ -60,6 +60,12 @@ public sealed class FuzzCase(IReadOnlyDictionary<string, FuzzTensor> inputs, IRe
     internal FuzzCase With(string input, FuzzTensor tensor) =>
         new(new Dictionary<string, FuzzTensor>(Inputs, StringComparer.Ordinal) { [input] = tensor }, Options);
 
+    /// <summary>The case without an input that an operation can do without.</summary>
+    internal FuzzCase Without(string input) => new(
+        Inputs.Where(given => !string.Equals(given.Key, input, StringComparison.Ordinal))
+            .ToDictionary(given => given.Key, given => given.Value, StringComparer.Ordinal),
+        Options);
+
     /// <summary>The case with another value of an option.</summary>
     internal FuzzCase WithOption(string option, object value) =>
         new(Inputs, new Dictionary<string, object>(Options, StringComparer.Ordinal) { [option] = value });

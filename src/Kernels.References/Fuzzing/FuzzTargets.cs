@@ -1,4 +1,5 @@
 using Kernels.References.Fuzzing.Optimizers;
+using Kernels.References.Fuzzing.Quantization;
 
 namespace Kernels.References.Fuzzing;
 
@@ -9,6 +10,7 @@ public static class FuzzTargets
     public static IReadOnlyList<FuzzTarget> All { get; } =
     [
         .. OptimizerTargets.All,
+        .. CodebookTargets.All,
     ];
 
     /// <summary>The operation of a name.</summary>

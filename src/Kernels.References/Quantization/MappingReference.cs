@@ -30,7 +30,8 @@ namespace Kernels.References.Quantization;
 /// of c_i as well as of v_i. First-order sums are enlarged by 1 %.
 /// </para>
 /// <para>
-/// A logit that is NaN is never the largest, and the gradient is NaN then.
+/// A logit that is NaN is never the largest, and the gradient is NaN then. Where g / t, or the range of the codebook,
+/// overflows, nothing else is stated.
 /// </para>
 /// </remarks>
 public sealed class MappingReference
@@ -203,12 +204,19 @@ public sealed class MappingReference
     /// <summary>g p v / t, in any order, with t or its reciprocal.</summary>
     private Bounded Product(Bounded g, Bounded p, Bounded v)
     {
+        // In some order g meets 1 / t before a factor that is small, or 0.
+        bool overflows = !(Math.Abs(g.Value) * Math.Max(1, 1 / _temperature) < float.MaxValue / 2);
         if (g is { Value: 0, Bound: 0 } || v is { Value: 0, Bound: 0 })
         {
-            return double.IsNaN(p.Value) ? p : 0;
+            return double.IsNaN(p.Value) ? p : overflows || !v.IsInDomain ? new Bounded(0, double.PositiveInfinity) : 0;
         }
 
         Bounded product = g * p * v * (_temperature == 1 ? 1 : Bounded.Rounded(1 / _temperature));
+        if (overflows && !double.IsNaN(product.Bound))
+        {
+            return product with { Bound = double.PositiveInfinity };
+        }
+
         double sizes = (1 + Math.Abs(g.Value)) * (1 + Math.Abs(v.Value) + v.Bound) * (1 + (1 / _temperature));
         double roundings = 2 * U * Math.Abs(product.Value);
         return product with { Bound = product.Bound + roundings + (2 * Bounded.LeastSubnormal * sizes) };
@@ -248,7 +256,8 @@ public sealed class MappingReference
     {
         MappingDecay.Ratio => Bounded.Either(gap * gap / (d + gap), gap * (gap / (d + gap))),
         MappingDecay.Exponential => gap * Bounded.Exp(-Bounded.Either(d / gap, d * (1 / gap)), 4 * U),
-        MappingDecay.Adjacent => isAdjacent ? gap : 0,
+        // A product with 1 or 0.
+        MappingDecay.Adjacent => isAdjacent ? gap : gap.IsInDomain ? 0 : new Bounded(0, double.PositiveInfinity),
         _ => d,
     };
 
