@@ -30,8 +30,8 @@ namespace Kernels.References.Quantization;
 /// of c_i as well as of v_i. First-order sums are enlarged by 1 %.
 /// </para>
 /// <para>
-/// A logit that is NaN is never the largest, and the gradient is NaN then. Where g / t, or the range of the codebook,
-/// overflows, nothing else is stated.
+/// A logit that is NaN is never the largest, and the gradient is NaN then. Where g / t, the range of the codebook
+/// or a sum of e v overflows, nothing else is stated.
 /// </para>
 /// </remarks>
 public sealed class MappingReference
@@ -197,7 +197,13 @@ public sealed class MappingReference
                 terms[i] = p[i] * values[i];
             }
 
-            return Bounded.Sum(terms);
+            // Before the division by sum e, a term is e v, and e is p over the largest p.
+            double most = p.Max(share => share.Value);
+            double sizes = terms.Sum(term => Math.Abs(term.Value)) / most;
+            Bounded sum = Bounded.Sum(terms);
+            return sizes < float.MaxValue / 2 || double.IsNaN(sum.Bound)
+                ? sum
+                : sum with { Bound = double.PositiveInfinity };
         }
     }
 

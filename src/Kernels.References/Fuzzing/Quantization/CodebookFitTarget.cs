@@ -84,9 +84,32 @@ internal sealed class CodebookFitTarget : FuzzTarget
             && Enumerable.Range(0, groups).All(group => moved[Own(given, boundaries, group)].Any(weight => weight > 0));
     }
 
-    /// <summary>All weights count.</summary>
-    public override IEnumerable<FuzzCase> Simplify(FuzzCase given) =>
-        given.Has("weight") ? [given.Without("weight")] : [];
+    /// <summary>All weights count; a few weights with few codes and one step.</summary>
+    public override IEnumerable<FuzzCase> Simplify(FuzzCase given)
+    {
+        if (given.Has("weight"))
+        {
+            yield return given.Without("weight");
+        }
+
+        // Fewer codes only with fewer weights: else the search would not end, since the default k is as simple.
+        int length = given.Floats("w").Length;
+        for (int count = 2; count < Math.Min(length, 9) && length <= 64; count++)
+        {
+            for (int first = 0; first + count <= length; first++)
+            {
+                FuzzCase few = given.WithOption("groups", 1L);
+                foreach ((string input, FuzzTensor tensor) in given.Inputs)
+                {
+                    few = few.With(input, new FuzzTensor(tensor.Floats[first..(first + count)], 1, count));
+                }
+
+                yield return few.WithOption("k", 2L);
+                yield return few.WithOption("k", 2L).WithOption("iterations", 1L);
+                yield return few.WithOption("k", 3L).WithOption("iterations", 1L);
+            }
+        }
+    }
 
     protected override void Judge(FuzzCase given, FuzzVerdict verdict)
     {
