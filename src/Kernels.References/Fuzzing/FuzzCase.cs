@@ -66,11 +66,11 @@ public sealed class FuzzCase(IReadOnlyDictionary<string, FuzzTensor> inputs, IRe
     internal FuzzCase With(string input, FuzzTensor tensor) =>
         new(new Dictionary<string, FuzzTensor>(Inputs, StringComparer.Ordinal) { [input] = tensor }, Options) { Shift = Shift };
 
-    /// <summary>The case without an input.</summary>
+    /// <summary>The case without an input that an operation can do without.</summary>
     internal FuzzCase Without(string input) => new(
-        Inputs.Where(other => !string.Equals(other.Key, input, StringComparison.Ordinal))
-            .ToDictionary(other => other.Key, other => other.Value, StringComparer.Ordinal),
-        Options);
+        Inputs.Where(given => !string.Equals(given.Key, input, StringComparison.Ordinal))
+            .ToDictionary(given => given.Key, given => given.Value, StringComparer.Ordinal),
+        Options) { Shift = Shift };
 
     /// <summary>The case with another value of an option.</summary>
     internal FuzzCase WithOption(string option, object value) =>

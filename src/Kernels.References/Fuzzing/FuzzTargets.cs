@@ -1,4 +1,5 @@
 using Kernels.References.Fuzzing.Optimizers;
+using Kernels.References.Fuzzing.Quantization;
 using Kernels.References.Fuzzing.VectorQuantization;
 
 namespace Kernels.References.Fuzzing;
@@ -11,6 +12,7 @@ public static class FuzzTargets
     [
         .. OptimizerTargets.All,
         .. VectorQuantizationTargets.All,
+        .. CodebookTargets.All,
     ];
 
     /// <summary>The operation of a name.</summary>

@@ -55,8 +55,18 @@ public sealed class AssignReference
             }
         }
 
-        _first = [.. Enumerable.Range(0, Codes).Select(
-            code => Enumerable.Range(0, code + 1).First(other => AreEqual(code, other)))];
+        _first = new int[Codes];
+        for (int code = 0; code < Codes; code++)
+        {
+            // Numbers that ascend are equal side by side.
+            int other = length == 1 && code > 0 ? code - 1 : 0;
+            while (!AreEqual(code, other))
+            {
+                other++;
+            }
+
+            _first[code] = other < code ? _first[other] : code;
+        }
     }
 
     /// <summary>The number k of codes.</summary>
@@ -198,11 +208,8 @@ public sealed class AssignReference
     /// <summary>How far x may be above the middle of two codes; negative if no rounding leads above it.</summary>
     private static double Excess(float w, float scale, double below, double above)
     {
-        double sum = below + above;
-        double half = sum / 2;
-        bool isExact = (float)sum == sum && (float)half == half;
-        double error = isExact ? 0 : (Bounded.UnitRoundoff * Math.Abs(half)) + Bounded.LeastSubnormal;
-        var middle = new Bounded(half, Math.Abs(sum) > float.MaxValue ? double.PositiveInfinity : error);
+        Bounded middle = Middle(below, above);
+        double half = middle.Value;
         Bounded x = Bounded.Either((Bounded)w / scale, w * (Bounded.FromDouble(1) / scale));
         double size = Math.Abs((double)scale);
         double scaled = scale == 1 ? 0 : Bounded.UnitRoundoff * size * (Math.Abs(below) + Math.Abs(above)) / 2;
@@ -212,6 +219,21 @@ public sealed class AssignReference
 
         // Without any error a number on the middle has the lower code, which is known as the nearest one.
         return allowed == 0 && excess == 0 ? -1 : excess + (allowed * (1 + 1e-6));
+    }
+
+    /// <summary>The middle of two codes as a kernel computes it.</summary>
+    internal static Bounded Middle(Bounded below, Bounded above)
+    {
+        double sum = below.Value + above.Value;
+        double half = sum / 2;
+        double bounds = (below.Bound + above.Bound) / 2;
+        // Also where binary64 takes a code that is far smaller than the other for nothing.
+        double part = sum - below.Value;
+        bool isSum = below.Value - (sum - part) + (above.Value - part) == 0;
+        bool isExact = isSum && (float)sum == sum && (float)half == half && bounds == 0;
+        double rounding = (Bounded.UnitRoundoff * (Math.Abs(half) + bounds)) + Bounded.LeastSubnormal;
+        bool overflows = Math.Abs(sum) + (2 * bounds) > float.MaxValue;
+        return new Bounded(half, overflows ? double.PositiveInfinity : isExact ? 0 : bounds + rounding);
     }
 
     private static BigInteger Exactly(ReadOnlySpan<float> w, float scale, ReadOnlySpan<float> code)

@@ -30,7 +30,8 @@ namespace Kernels.References.Quantization;
 /// of c_i as well as of v_i. First-order sums are enlarged by 1 %.
 /// </para>
 /// <para>
-/// A logit that is NaN is never the largest, and the gradient is NaN then.
+/// A logit that is NaN is never the largest, and the gradient is NaN then. Where g / t, the range of the codebook
+/// or a sum of e v overflows, nothing else is stated.
 /// </para>
 /// </remarks>
 public sealed class MappingReference
@@ -196,19 +197,32 @@ public sealed class MappingReference
                 terms[i] = p[i] * values[i];
             }
 
-            return Bounded.Sum(terms);
+            // Before the division by sum e, a term is e v, and e is p over the largest p.
+            double most = p.Max(share => share.Value);
+            double sizes = terms.Sum(term => Math.Abs(term.Value)) / most;
+            Bounded sum = Bounded.Sum(terms);
+            return sizes < float.MaxValue / 2 || double.IsNaN(sum.Bound)
+                ? sum
+                : sum with { Bound = double.PositiveInfinity };
         }
     }
 
     /// <summary>g p v / t, in any order, with t or its reciprocal.</summary>
     private Bounded Product(Bounded g, Bounded p, Bounded v)
     {
+        // In some order g meets 1 / t before a factor that is small, or 0.
+        bool overflows = !(Math.Abs(g.Value) * Math.Max(1, 1 / _temperature) < float.MaxValue / 2);
         if (g is { Value: 0, Bound: 0 } || v is { Value: 0, Bound: 0 })
         {
-            return double.IsNaN(p.Value) ? p : 0;
+            return double.IsNaN(p.Value) ? p : overflows || !v.IsInDomain ? new Bounded(0, double.PositiveInfinity) : 0;
         }
 
         Bounded product = g * p * v * (_temperature == 1 ? 1 : Bounded.Rounded(1 / _temperature));
+        if (overflows && !double.IsNaN(product.Bound))
+        {
+            return product with { Bound = double.PositiveInfinity };
+        }
+
         double sizes = (1 + Math.Abs(g.Value)) * (1 + Math.Abs(v.Value) + v.Bound) * (1 + (1 / _temperature));
         double roundings = 2 * U * Math.Abs(product.Value);
         return product with { Bound = product.Bound + roundings + (2 * Bounded.LeastSubnormal * sizes) };
@@ -248,7 +262,8 @@ public sealed class MappingReference
     {
         MappingDecay.Ratio => Bounded.Either(gap * gap / (d + gap), gap * (gap / (d + gap))),
         MappingDecay.Exponential => gap * Bounded.Exp(-Bounded.Either(d / gap, d * (1 / gap)), 4 * U),
-        MappingDecay.Adjacent => isAdjacent ? gap : 0,
+        // A product with 1 or 0.
+        MappingDecay.Adjacent => isAdjacent ? gap : gap.IsInDomain ? 0 : new Bounded(0, double.PositiveInfinity),
         _ => d,
     };
 

@@ -157,6 +157,25 @@ public sealed class PackReference
     /// <exception cref="ArgumentOutOfRangeException">The length is negative.</exception>
     public int[] Unpack(ReadOnlySpan<byte> packed, int length)
     {
+        int[] codes = Read(packed, length);
+        int wrong = Array.FindIndex(codes, code => code >= Codes);
+        if (wrong >= 0)
+        {
+            throw new ArgumentException($"Code {wrong} is {codes[wrong]}, not below {Codes}.", nameof(packed));
+        }
+
+        return Pack(codes).AsSpan().SequenceEqual(packed)
+            ? codes
+            : throw new ArgumentException("What no code uses must be 0.", nameof(packed));
+    }
+
+    /// <summary>Unpacks any bytes: a field that is no code is k - 1, a unit of k^D or more has the digits that its rest
+    /// has, and bits of no code do not matter.</summary>
+    internal int[] UnpackAny(ReadOnlySpan<byte> packed, int length) =>
+        Array.ConvertAll(Read(packed, length), code => Math.Min(code, Codes - 1));
+
+    private int[] Read(ReadOnlySpan<byte> packed, int length)
+    {
         if (packed.Length != ByteCount(length))
         {
             throw new ArgumentException(
@@ -178,16 +197,9 @@ public sealed class PackReference
                 (int unit, int digit) = Unit(i, length);
                 codes[i] = (int)(Get(packed, unit) / _powers[digit] % Codes);
             }
-
-            if (codes[i] >= Codes)
-            {
-                throw new ArgumentException($"Code {i} is {codes[i]}, not below {Codes}.", nameof(packed));
-            }
         }
 
-        return Pack(codes).AsSpan().SequenceEqual(packed)
-            ? codes
-            : throw new ArgumentException("What no code uses must be 0.", nameof(packed));
+        return codes;
     }
 
     private static int Digits(int k, int bits)

@@ -16,7 +16,7 @@ namespace Kernels.References.Quantization;
 /// what <see cref="DequantizeReference"/> gives.
 /// </para>
 /// <para>
-/// Infinite where sums of |x| or of terms may overflow, and where a number is not finite.
+/// Infinite where sums of |x| or of terms may overflow, and where a number is not finite or a weight s c overflows.
 /// </para>
 /// </remarks>
 public static class QuantizedProductReference
@@ -74,7 +74,8 @@ public static class QuantizedProductReference
             int weight = (row * shape.Columns) + j;
             double c = codebook[shape.Entry(weight, index)];
             double s = shape.Scale(weight, scale);
-            isFinite &= double.IsFinite(c) && double.IsFinite(s);
+            // Also where x is 0: 0 times a weight that overflows is no number.
+            isFinite &= double.IsFinite(c) && double.IsFinite(s) && Math.Abs(s * c) <= float.MaxValue;
             if (x[j] == 0)
             {
                 continue;

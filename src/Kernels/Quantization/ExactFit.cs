@@ -99,9 +99,13 @@ internal sealed class ExactFit
         return next;
     }
 
+    /// <summary>The mean of a part; in it also where numbers are so much closer than the mean of all that the difference of
+    /// running sums says nothing. So codes ascend.</summary>
     private float Mean(int start, int end) => end - start == 1
         ? _values[start]
-        : (float)(((_first[end] - _first[start]) / (_weight[end] - _weight[start])) + _centre);
+        : Math.Clamp(
+            (float)(((_first[end] - _first[start]) / (_weight[end] - _weight[start])) + _centre), _values[start],
+            _values[end - 1]);
 
     private double Cost(int start, int end)
     {

@@ -48,6 +48,17 @@ public sealed class AssignReferenceTests
     }
 
     [Fact]
+    public void A_middle_that_is_rounded_admits_both_codes_about_it()
+    {
+        // The middle is 2^-61 below 0.5, which binary32 and binary64 take for it.
+        var assign = new AssignReference([-8.6736174e-19f, 1]);
+        Assert.Equal(1, assign.Nearest(0.5f, 1));
+        Assert.True(assign.Admits([0.5f], 1, 0));
+        Assert.False(assign.Admits([0.25f], 1, 1));
+        Assert.False(new AssignReference([0, 1]).Admits([0.5f], 1, 1));
+    }
+
+    [Fact]
     public void A_difference_that_binary64_does_not_see_decides()
     {
         float tiny = float.Epsilon;

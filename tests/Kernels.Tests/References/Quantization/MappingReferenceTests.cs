@@ -121,6 +121,21 @@ public sealed class MappingReferenceTests
             Values(new MappingReference(decay, false, 1).Gradient(logits, codebook, [1]));
     }
 
+    /// <summary>Where a kernel may have 0 times infinity.</summary>
+    [Theory]
+    [InlineData(MappingDecay.Ratio, 1, 0, 0, float.NegativeInfinity)]
+    [InlineData(MappingDecay.Ratio, 1e-2, 0, 0, 3e38f)]
+    [InlineData(MappingDecay.Adjacent, 1, -2e38f, 3e38f, 0)]
+    [InlineData(MappingDecay.Distance, 1, 0, 2e38f, 0)]
+    public void Of_a_factor_that_overflows_nothing_is_said(
+        MappingDecay decay, double temperature, float least, float greatest, float grad)
+    {
+        var mapping = new MappingReference(decay, decay == MappingDecay.Distance, temperature);
+        float[] codebook = [least, least, greatest, greatest];
+        Assert.All(mapping.Gradient([1, 0, 1, 1], codebook, [grad])[2..], slope => Assert.False(slope.IsInDomain));
+        Assert.All(mapping.Gradient([1, 0, 1, 1], [0, 0, 1, 1], [1]), slope => Assert.True(slope.IsInDomain));
+    }
+
     [Fact]
     public void One_code_and_equal_codes_have_nothing_to_learn()
     {

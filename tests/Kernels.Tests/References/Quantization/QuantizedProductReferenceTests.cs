@@ -164,6 +164,17 @@ public sealed class QuantizedProductReferenceTests
         _ => FloatSum.Sum(terms.Reverse()),
     };
 
+    [Fact]
+    public void Of_a_weight_that_overflows_nothing_is_said_even_times_0()
+    {
+        var shape = new CodebookShape(1, 2, 2, 1, null, QuantizationScope.Tensor(2));
+        foreach (float[] x in new float[][] { [0, 0], [0, 1], [1, 0] })
+        {
+            Assert.False(QuantizedProductReference.Multiply(shape, x, [1, 0], [1, 2e38f], [3])[0].IsInDomain);
+            Assert.True(QuantizedProductReference.Multiply(shape, x, [1, 0], [1, 2e38f], [1])[0].IsInDomain);
+        }
+    }
+
     /// <summary>x Q^T in binary32: weights looked up, or the activations of each code summed first, or the products of the
     /// columns of each code.</summary>
     private static float[] Evaluate(
