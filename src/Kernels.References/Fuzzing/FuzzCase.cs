@@ -70,7 +70,10 @@ public sealed class FuzzCase(IReadOnlyDictionary<string, FuzzTensor> inputs, IRe
     internal FuzzCase Without(string input) => new(
         Inputs.Where(given => !string.Equals(given.Key, input, StringComparison.Ordinal))
             .ToDictionary(given => given.Key, given => given.Value, StringComparer.Ordinal),
-        Options) { Shift = Shift };
+        Options)
+    {
+        Shift = Shift,
+    };
 
     /// <summary>The case with another value of an option.</summary>
     internal FuzzCase WithOption(string option, object value) =>

@@ -9,7 +9,9 @@ namespace Kernels.Tools.Benchmarks;
 /// <summary>Runs operations under a meter.</summary>
 internal static class Bench
 {
-    private const int ProductLength = 1024;
+    private const int MaxProductLength = 8192;
+
+    private const double LongProduct = 0.01;
 
     /// <summary>The lines of <c>shapes.txt</c>, by operation in the order of the file.</summary>
     internal static ILookup<string, string> Shapes { get; } = Lines()
@@ -17,25 +19,34 @@ internal static class Bench
         .ToLookup(line => line.Split(' ')[0], StringComparer.Ordinal);
 
     /// <summary>Operations in a second of a product of square matrices, the ceiling of arithmetic.</summary>
-    /// <remarks>The best of a few: what else the machine does only slows it.</remarks>
-    internal static double Peak(Session session, int length = ProductLength)
+    /// <remarks>
+    /// Of matrices large enough to take ten milliseconds, and the best of a few: what else the machine does only slows it.
+    /// </remarks>
+    internal static double Peak(Session session)
     {
-        using MemoryBuffer1D<float, Stride1D.Dense> a =
-            session.Accelerator.Allocate1D<float>((long)length * length);
-        using MemoryBuffer1D<float, Stride1D.Dense> c =
-            session.Accelerator.Allocate1D<float>((long)length * length);
+        double peak = 0;
+        for (int length = 128; length <= MaxProductLength; length *= 2)
+        {
+            double seconds = Product(session, length);
+            peak = Math.Max(peak, 2 * Math.Pow(length, 3) / seconds);
+            if (seconds > LongProduct)
+            {
+                break;
+            }
+        }
+
+        return peak;
+    }
+
+    private static double Product(Session session, int length)
+    {
+        using MemoryBuffer1D<float, Stride1D.Dense> a = session.Accelerator.Allocate1D<float>((long)length * length);
+        using MemoryBuffer1D<float, Stride1D.Dense> c = session.Accelerator.Allocate1D<float>((long)length * length);
         a.MemSetToZero(session.Stream);
         var product = new MatMul(session.Accelerator);
         var meter = new Meter(session, 0, 1);
-        double best = double.PositiveInfinity;
-        for (int i = 0; i < 6; i++)
-        {
-            best = Math.Min(best, meter.Time(
-                () => product.Multiply(
-                    session.Stream, a.View, false, a.View, true, c.View, length, length, length), 1));
-        }
-
-        return 2 * Math.Pow(length, 3) / best;
+        return Enumerable.Range(0, 5).Min(_ => meter.Time(
+            () => product.Multiply(session.Stream, a.View, false, a.View, true, c.View, length, length, length), 1));
     }
 
     /// <summary>Measures the calls of an operation.</summary>

@@ -10,6 +10,8 @@ namespace Kernels.Tools.Benchmarks;
 internal sealed record BenchCase(
     Operation Operation, IReadOnlyDictionary<string, string> Values, IReadOnlyCollection<string> Extras)
 {
+    private static readonly string[] s_counts = ["k", "classes"];
+
     /// <summary>As in <c>n=1024 k=16384</c>.</summary>
     internal string Shape => string.Join(
         ' ', Values.Select(value => $"{value.Key}={value.Value}").Concat(Extras.Select(extra => $"+{extra}")));
@@ -117,7 +119,7 @@ internal sealed record BenchCase(
 
                 break;
             case "clusterSize":
-                Array.ForEach(Enumerable.Range(0, values.Length).ToArray(), i => values[i] = Math.Abs(values[i]));
+                values = Array.ConvertAll(values, Math.Abs);
                 break;
         }
 
@@ -128,7 +130,7 @@ internal sealed record BenchCase(
     private int[] Places(TensorSpec input, int count, Random random)
     {
         bool ascends = Operation.Name.StartsWith("dct/", StringComparison.Ordinal);
-        string? below = new[] { "k", "classes" }.FirstOrDefault(Values.ContainsKey);
+        string? below = s_counts.FirstOrDefault(Values.ContainsKey);
         int most = string.Equals(input.Name, "packed", StringComparison.Ordinal) ? 256
             : below is null ? count
             : Length(below);

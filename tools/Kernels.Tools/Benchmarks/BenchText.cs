@@ -8,17 +8,17 @@ internal static class BenchText
 {
     private const int BarLength = 10;
 
-    private const int NameLength = 34;
+    private const int NameLength = 30;
 
     internal static void Write(IAnsiConsole console, IReadOnlyList<BenchResult> results, BenchFile.Content? before)
     {
         Table table = new Table().Border(TableBorder.None).AddColumn(new TableColumn("call").PadLeft(0));
         foreach (string name in new[] { "ms", "+-", "GB/s", "GFLOP/s", "floor" })
         {
-            table.AddColumn(new TableColumn(name).RightAligned().NoWrap().Padding(0, 1));
+            table.AddColumn(new TableColumn(name).RightAligned().NoWrap().Padding(1, 0));
         }
 
-        table.AddColumn(new TableColumn(before is null ? "" : "before").NoWrap().Padding(0, 0));
+        table.AddColumn(new TableColumn(before is null ? "" : "before").NoWrap().Padding(1, 0));
         foreach (BenchResult result in results)
         {
             double seconds = result.Time.Median;

@@ -9,13 +9,14 @@ namespace Kernels.Tools.Benchmarks;
 /// <param name="session">The device.</param>
 /// <param name="peak">Operations in a second of a large product of matrices.</param>
 /// <param name="rounds">How often each is timed, where that does not take too long.</param>
-internal sealed class Meter(Session session, double peak, int rounds)
+/// <param name="round">How long a round is at least; 20 ms without it.</param>
+internal sealed class Meter(Session session, double peak, int rounds, TimeSpan? round = null)
 {
     private const int FewestRounds = 5;
 
-    private static readonly TimeSpan s_round = TimeSpan.FromMilliseconds(20);
-
     private static readonly TimeSpan s_longest = TimeSpan.FromSeconds(4);
+
+    private readonly double _round = (round ?? TimeSpan.FromMilliseconds(20)).TotalSeconds;
 
     private readonly List<BenchResult> _results = [];
 
@@ -38,10 +39,10 @@ internal sealed class Meter(Session session, double peak, int rounds)
         int count = Math.Clamp((int)(s_longest.TotalSeconds / together), Math.Min(FewestRounds, rounds), rounds);
         var times = new double[count];
         var floors = new double[count];
-        for (int round = 0; round < count; round++)
+        for (int i = 0; i < count; i++)
         {
-            times[round] = Time(launch, calls);
-            floors[round] = Time(probe.Launch, walks);
+            times[i] = Time(launch, calls);
+            floors[i] = Time(probe.Launch, walks);
         }
 
         _results.Add(new BenchResult(
@@ -67,8 +68,8 @@ internal sealed class Meter(Session session, double peak, int rounds)
     {
         once = Time(launch, 1);
         once = Math.Min(once, Time(launch, 1));
-        int calls = (int)Math.Clamp(s_round.TotalSeconds / Math.Max(once, 1e-9), 1, 1000);
+        int calls = (int)Math.Clamp(_round / Math.Max(once, 1e-9), 1, 1000);
         once = Time(launch, calls);
-        return (int)Math.Clamp(s_round.TotalSeconds / Math.Max(once, 1e-9), 1, 10_000);
+        return (int)Math.Clamp(_round / Math.Max(once, 1e-9), 1, 10_000);
     }
 }

@@ -17,21 +17,18 @@ internal sealed class StreamProbe : IDisposable
     private readonly MemoryBuffer1D<float, Stride1D.Dense> _source;
     private readonly MemoryBuffer1D<float, Stride1D.Dense> _target;
     private readonly int _length;
-    private readonly int _reads;
-    private readonly int _writes;
     private readonly Action _launch;
 
     internal StreamProbe(Session session, Cost cost)
     {
         _stream = session.Stream;
-        _reads = (int)Math.Round(Streams * cost.Read / cost.Bytes);
-        _reads = Math.Clamp(_reads, cost.Read > 0 ? 1 : 0, cost.Written > cost.Read / Streams ? Streams - 1 : Streams);
-        _writes = Streams - _reads;
+        Reads = (int)Math.Round(Streams * cost.Read / cost.Bytes);
+        Writes = Streams - Reads;
         _length = (int)Math.Clamp(cost.Bytes / (sizeof(float) * Streams), 1, int.MaxValue / Streams);
         Accelerator accelerator = session.Accelerator;
-        _source = accelerator.Allocate1D<float>((long)_length * Math.Max(_reads, cost.InPlace ? _writes : 0));
+        _source = accelerator.Allocate1D<float>((long)_length * Math.Max(Reads, cost.InPlace ? Writes : 0));
         _source.MemSetToZero(_stream);
-        _target = cost.InPlace ? _source : accelerator.Allocate1D<float>((long)_length * Math.Max(_writes, 1));
+        _target = cost.InPlace ? _source : accelerator.Allocate1D<float>((long)_length * Math.Max(Writes, 1));
         _target.MemSetToZero(_stream);
         if (accelerator.AcceleratorType == AcceleratorType.CPU)
         {
@@ -42,8 +39,14 @@ internal sealed class StreamProbe : IDisposable
         var kernel = accelerator.LoadAutoGroupedKernel<
             Index1D, ArrayView<float>, ArrayView<float>, int, SpecializedValue<int>, SpecializedValue<int>>(Walk);
         _launch = () => kernel(
-            _stream, _length, _source.View, _target.View, _length, SpecializedValue.New(_reads), SpecializedValue.New(_writes));
+            _stream, _length, _source.View, _target.View, _length, SpecializedValue.New(Reads), SpecializedValue.New(Writes));
     }
+
+    /// <summary>How many of the eight streams are read.</summary>
+    internal int Reads { get; }
+
+    /// <summary>How many are written.</summary>
+    internal int Writes { get; }
 
     /// <summary>Puts one walk on the session's stream.</summary>
     internal void Launch() => _launch();
@@ -94,13 +97,13 @@ internal sealed class StreamProbe : IDisposable
             for (; i + Vector<float>.Count <= last; i += Vector<float>.Count)
             {
                 Vector<float> sum = Vector<float>.Zero;
-                for (int j = 0; j < _reads; j++)
+                for (int j = 0; j < Reads; j++)
                 {
                     sum += new Vector<float>(source[((j * _length) + i)..]);
                 }
 
                 sum = (sum * 0.0625f) + Vector<float>.One;
-                for (int j = 0; j < _writes; j++)
+                for (int j = 0; j < Writes; j++)
                 {
                     sum.CopyTo(target[((j * _length) + i)..]);
                 }

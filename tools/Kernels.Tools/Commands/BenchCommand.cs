@@ -139,10 +139,9 @@ internal static class BenchCommand
         BenchText.Write(console, meter.Results, before);
         output.WriteLine();
         output.WriteLine("ms: the median of one call; +-: half the distance of its quartiles.");
-        output.WriteLine("floor: the least time that the bytes (M: a walk with the same reads and writes, by");
-        output.WriteLine(System.FormattableString.Invariant(
-            $"turns with the call) or the arithmetic (A: {peak / 1e9:0.0} GFLOP/s of a product) take, as a"));
-        output.WriteLine("share of the time it took.");
+        output.WriteLine("floor: the least time as a share of that, of the bytes (M: a walk with the same");
+        output.WriteLine(FormattableString.Invariant(
+            $"reads and writes, by turns) or the arithmetic (A: a product, {peak / 1e9:0.0} GFLOP/s)."));
         return meter.Results;
     }
 
