@@ -154,6 +154,12 @@ public sealed class SelectReference
     {
         Bounded one = Scores[a];
         Bounded other = Scores[b];
+        if (double.IsNaN(one.Bound) || double.IsNaN(other.Bound))
+        {
+            // A NaN that must be there is below all numbers; of what may be one nothing is said.
+            return double.IsNaN(other.Bound) && (one.IsInDomain || (double.IsNaN(one.Bound) && a < b));
+        }
+
         return one.Bound + other.Bound == 0
             ? one.Value > other.Value || (one.Value == other.Value && a < b)
             : one.Value - other.Value > one.Bound + other.Bound;

@@ -63,4 +63,31 @@ public sealed class FuzzCase(IReadOnlyDictionary<string, FuzzTensor> inputs, IRe
     /// <summary>The case with another value of an option.</summary>
     internal FuzzCase WithOption(string option, object value) =>
         new(Inputs, new Dictionary<string, object>(Options, StringComparer.Ordinal) { [option] = value });
+
+    /// <summary>Cases without a half, a quarter, ..., one of what lies along dimensions that are equally long.</summary>
+    /// <param name="places">The dimensions; those of inputs that the case does not have are left out.</param>
+    internal IEnumerable<FuzzCase> Shorter(params (string Input, int Dimension)[] places)
+    {
+        (string Input, int Dimension)[] found = [.. places.Where(place => Has(place.Input))];
+        int length = found.Length == 0 ? 0 : Length(found[0].Input, found[0].Dimension);
+        for (int count = (length + 1) / 2; count > 0; count /= 2)
+        {
+            for (int first = 0; first + count <= length && length > 1; first += count)
+            {
+                FuzzCase shorter = this;
+                foreach ((string input, int dimension) in found)
+                {
+                    shorter = shorter.With(input, shorter.Inputs[input].Without(dimension, first, count));
+                }
+
+                yield return shorter;
+            }
+        }
+    }
+
+    /// <summary>The case without an input that it need not have.</summary>
+    internal FuzzCase Without(string input) => new(
+        Inputs.Where(pair => !string.Equals(pair.Key, input, StringComparison.Ordinal))
+            .ToDictionary(pair => pair.Key, pair => pair.Value, StringComparer.Ordinal),
+        Options);
 }

@@ -1,3 +1,5 @@
+using Kernels.References.Fuzzing.Dct;
+using Kernels.References.Fuzzing.Linear;
 using Kernels.References.Fuzzing.Optimizers;
 
 namespace Kernels.References.Fuzzing;
@@ -9,6 +11,8 @@ public static class FuzzTargets
     public static IReadOnlyList<FuzzTarget> All { get; } =
     [
         .. OptimizerTargets.All,
+        .. LinearTargets.All,
+        .. DctTargets.All,
     ];
 
     /// <summary>The operation of a name.</summary>
