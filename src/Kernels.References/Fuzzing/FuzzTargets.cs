@@ -11,6 +11,7 @@ public static class FuzzTargets
     public static IReadOnlyList<FuzzTarget> All { get; } =
     [
         .. OptimizerTargets.All,
+        .. MatrixOptimizerTargets.All,
         .. LinearTargets.All,
         .. DctTargets.All,
     ];

@@ -20,15 +20,9 @@ internal sealed class SelectTarget() : DescribedTarget(
             ("rank", (long)rank), ("norm", norm), ("side", side), ("basis", basis));
     }
 
-    public override bool Admits(FuzzCase given)
-    {
-        (int rows, int n) = (given.Length("g"), given.Length("g", 1));
-        int length = IsLeft(given, rows, n) ? rows : n;
-        return rows > 0 && n > 0 && given.Whole("rank") >= 1 && given.Whole("rank") <= length
-            && DrawnBasis.Has(given, "basis", length);
-    }
+    public override bool Admits(FuzzCase given) => Fits(given, given.Length("g"), given.Length("g", 1));
 
-    /// <summary>A smaller rank; or the shorter matrices with the rank that they may have.</summary>
+    /// <summary>Fewer columns; or a shorter matrix with fewer columns.</summary>
     public override IEnumerable<FuzzCase> Simplify(FuzzCase given) => Ranks(given)
         .Concat(given.Shorter(("g", 0)).Concat(given.Shorter(("g", 1))).SelectMany(Ranks));
 
@@ -77,6 +71,14 @@ internal sealed class SelectTarget() : DescribedTarget(
     internal static bool IsLeft(FuzzCase given, int rows, int n) =>
         given.Choice("side") is "left" || (given.Choice("side") is "auto" && rows < n);
 
+    /// <summary>Whether a matrix has the side that is to be shortened, and as many columns there as are kept.</summary>
+    internal static bool Fits(FuzzCase given, int rows, int n)
+    {
+        int length = IsLeft(given, rows, n) ? rows : n;
+        return rows > 0 && n > 0 && given.Whole("rank") >= 1 && given.Whole("rank") <= length
+            && DrawnBasis.Has(given, "basis", length);
+    }
+
     /// <summary>How many columns are kept, of so many.</summary>
     internal static int Rank(FuzzDraw draw, int length)
     {
@@ -85,10 +87,11 @@ internal sealed class SelectTarget() : DescribedTarget(
         return rank;
     }
 
-    private static IEnumerable<FuzzCase> Ranks(FuzzCase given)
+    /// <summary>With fewer columns.</summary>
+    internal static IEnumerable<FuzzCase> Ranks(FuzzCase given)
     {
         int rank = given.Whole("rank");
         return new[] { 1, rank / 2, rank - 1 }.Where(less => less >= 1 && less < rank).Distinct()
-            .Select(less => given.WithOption("rank", (long)less)).Append(given);
+            .Select(less => given.WithOption("rank", (long)less));
     }
 }
