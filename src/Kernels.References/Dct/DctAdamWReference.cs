@@ -99,6 +99,11 @@ public sealed class DctAdamWReference
             : [.. state.Index];
     }
 
+    /// <summary>All columns that a binary32 computation may go on with; null if these are too many.</summary>
+    internal IReadOnlyList<int[]>? Choices(int t, ReadOnlySpan<Bounded> g, DctAdamWState state, int most) => Refreshes(t)
+        ? _projection.Select(Accumulate(g, state), _squares).Choices(_projection.Shape.Rank, most)
+        : [[.. state.Index]];
+
     /// <summary>One step with the columns found.</summary>
     /// <param name="t">The number of this step; the first is 1.</param>
     /// <param name="p">The parameters, [rows, columns], updated in place.</param>

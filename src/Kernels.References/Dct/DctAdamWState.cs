@@ -11,6 +11,15 @@ public sealed class DctAdamWState
         Error = new Bounded[errorLength];
     }
 
+    /// <summary>A state that goes on by itself.</summary>
+    internal DctAdamWState(DctAdamWState other)
+    {
+        Mean = [.. other.Mean];
+        MeanSquare = [.. other.MeanSquare];
+        Index = [.. other.Index];
+        Error = [.. other.Error];
+    }
+
     /// <summary>exp_avg: [rows, r] of a projection from the right, [r, columns] of one from the left.</summary>
     public Bounded[] Mean { get; }
 

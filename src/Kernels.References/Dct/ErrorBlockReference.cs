@@ -118,6 +118,43 @@ public sealed class ErrorBlockReference
         return result;
     }
 
+    /// <summary>What a binary32 computation has of numbers that it encoded and decoded.</summary>
+    /// <param name="x">The numbers, [n]; with bounds, if the computation has its own version of them.</param>
+    /// <returns>
+    /// The numbers. Their bounds grow by half a unit, and by what is rounded: the steps and the unit as in
+    /// <see cref="AdmitsCode"/>, which also is what a clamped code may lose, the product and the sum. Of a bucket outside
+    /// the domain nothing is said.
+    /// </returns>
+    public Bounded[] Stored(ReadOnlySpan<Bounded> x)
+    {
+        Bounded[] result = x.ToArray();
+        double relative = Bounded.Gamma(4);
+        for (int start = 0; start < x.Length; start += Bucket)
+        {
+            ReadOnlySpan<Bounded> values = x.Slice(start, Math.Min(Bucket, x.Length - start));
+            double least = double.PositiveInfinity;
+            double most = double.NegativeInfinity;
+            foreach (Bounded value in values)
+            {
+                least = Math.Min(least, value.Value - value.Bound);
+                most = Math.Max(most, value.Value + value.Bound);
+            }
+
+            double unit = ((most - least) / MaxCode * (1 + relative)) + Bounded.LeastSubnormal;
+            double steps = 0.5 + (MaxCode * ((2 * relative) + (3 * Bounded.UnitRoundoff)));
+            double size = Math.Max(Math.Abs(least), Math.Abs(most)) + unit;
+            double off = (unit * steps) + (2 * Bounded.UnitRoundoff * size)
+                + (2 * (MaxCode + 1) * Bounded.LeastSubnormal);
+            bool isInDomain = IsInDomain(values);
+            for (int i = start; i < start + values.Length; i++)
+            {
+                result[i] = x[i] with { Bound = isInDomain ? x[i].Bound + off : double.PositiveInfinity };
+            }
+        }
+
+        return result;
+    }
+
     /// <summary>Whether a binary32 computation may have encoded these numbers so.</summary>
     /// <param name="x">The numbers, [n]; with bounds, if the computation has its own version of them.</param>
     /// <param name="codes">The codes found.</param>

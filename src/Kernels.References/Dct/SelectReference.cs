@@ -1,3 +1,5 @@
+using System.Numerics;
+
 namespace Kernels.References.Dct;
 
 /// <summary>The columns of a transformed gradient that carry most of it.</summary>
@@ -117,6 +119,63 @@ public sealed class SelectReference
         return true;
     }
 
+    /// <summary>All that a binary32 computation may choose.</summary>
+    /// <param name="rank">r, 1 to n.</param>
+    /// <param name="most">The most choices that are of use.</param>
+    /// <returns>Ascending indices below n; null if there are more choices, or it takes too long to find them.</returns>
+    internal IReadOnlyList<int[]>? Choices(int rank, int most)
+    {
+        var sure = new List<int>();
+        var open = new List<int>();
+        for (int j = 0; j < _columns; j++)
+        {
+            int before = 0;
+            int behind = 0;
+            for (int other = 0; other < _columns; other++)
+            {
+                before += other != j && IsSurelyBefore(other, j) ? 1 : 0;
+                behind += other != j && IsSurelyBefore(j, other) ? 1 : 0;
+            }
+
+            if (behind >= _columns - rank)
+            {
+                sure.Add(j);
+            }
+            else if (before < rank)
+            {
+                open.Add(j);
+            }
+        }
+
+        int missing = rank - sure.Count;
+        if (missing == 0)
+        {
+            return [[.. sure]];
+        }
+
+        // Each set of so many of the open ones.
+        const int Few = 12;
+        if (open.Count > Few)
+        {
+            return null;
+        }
+
+        var choices = new List<int[]>();
+        for (int set = 0; set < 1 << open.Count && choices.Count <= most; set++)
+        {
+            if (BitOperations.PopCount((uint)set) == missing)
+            {
+                int[] index = [.. sure.Concat(open.Where((_, i) => (set >> i & 1) != 0)).Order()];
+                if (Admits(index))
+                {
+                    choices.Add(index);
+                }
+            }
+        }
+
+        return choices.Count <= most ? choices : null;
+    }
+
     /// <summary>The chosen columns of the transformed gradient.</summary>
     /// <param name="index">Indices below n.</param>
     /// <returns>[rows, r], row-major.</returns>
@@ -154,6 +213,12 @@ public sealed class SelectReference
     {
         Bounded one = Scores[a];
         Bounded other = Scores[b];
+        if (double.IsNaN(one.Bound) || double.IsNaN(other.Bound))
+        {
+            // A NaN that must be there is below all numbers; of what may be one nothing is said.
+            return double.IsNaN(other.Bound) && (one.IsInDomain || (double.IsNaN(one.Bound) && a < b));
+        }
+
         return one.Bound + other.Bound == 0
             ? one.Value > other.Value || (one.Value == other.Value && a < b)
             : one.Value - other.Value > one.Bound + other.Bound;

@@ -11,6 +11,10 @@ public static class SvdProjectionReference
     // Sweeps converge quadratically; matrices of some hundred columns take ten.
     private const int MaxSweeps = 60;
 
+    // Of a matrix without full rank the rotations leave rows that become smaller with every sweep. They are 0 before
+    // products of them underflow, which no rotation would make orthogonal.
+    private const double Negligible = 1e-100;
+
     /// <summary>A = U diag(s) V^T, with k = min(rows, columns).</summary>
     /// <param name="a">[rows, columns], row-major, finite.</param>
     /// <param name="rows">Rows of A.</param>
@@ -39,7 +43,8 @@ public static class SvdProjectionReference
         }
 
         int sweep = 0;
-        while (Sweep(w, turns, k, length))
+        double negligible = Negligible * BoundedMatrix.Norm(a);
+        while (Sweep(w, turns, k, length, negligible))
         {
             if (++sweep == MaxSweeps)
             {
@@ -122,7 +127,7 @@ public static class SvdProjectionReference
     }
 
     /// <summary>Makes each two rows orthogonal in turn; whether one rotation was more than rounding.</summary>
-    private static bool Sweep(double[] w, double[] turns, int k, int length)
+    private static bool Sweep(double[] w, double[] turns, int k, int length, double negligible)
     {
         bool turned = false;
         for (int p = 0; p < k - 1; p++)
@@ -141,7 +146,8 @@ public static class SvdProjectionReference
                     ab += a[i] * b[i];
                 }
 
-                if (Math.Abs(ab) <= 2.3e-16 * length * Math.Sqrt(aa) * Math.Sqrt(bb))
+                if (Math.Sqrt(Math.Min(aa, bb)) <= negligible
+                    || Math.Abs(ab) <= 2.3e-16 * length * Math.Sqrt(aa) * Math.Sqrt(bb))
                 {
                     continue;
                 }

@@ -65,6 +65,10 @@ public sealed class TrionReference
     public int[] Choose(ReadOnlySpan<Bounded> g, ReadOnlySpan<Bounded> momentum) =>
         _projection.Select(Accumulate(g, momentum), _squares).Choose(_projection.Shape.Rank);
 
+    /// <summary>All columns that a binary32 computation may go on with; null if these are too many.</summary>
+    internal IReadOnlyList<int[]>? Choices(ReadOnlySpan<Bounded> g, ReadOnlySpan<Bounded> momentum, int most) =>
+        _projection.Select(Accumulate(g, momentum), _squares).Choices(_projection.Shape.Rank, most);
+
     /// <summary>One step with the columns found.</summary>
     /// <param name="p">The parameters, [rows, columns], updated in place.</param>
     /// <param name="g">The gradient, [rows, columns].</param>

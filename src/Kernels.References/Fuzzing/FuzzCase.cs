@@ -83,4 +83,25 @@ public sealed class FuzzCase(IReadOnlyDictionary<string, FuzzTensor> inputs, IRe
     /// <param name="shift">By how many elements past an aligned address.</param>
     /// <returns>The case.</returns>
     public FuzzCase At(int shift) => shift == Shift ? this : new FuzzCase(Inputs, Options) { Shift = shift };
+
+    /// <summary>Cases without a half, a quarter, ..., one of what lies along dimensions that are equally long.</summary>
+    /// <param name="places">The dimensions; those of inputs that the case does not have are left out.</param>
+    internal IEnumerable<FuzzCase> Shorter(params (string Input, int Dimension)[] places)
+    {
+        (string Input, int Dimension)[] found = [.. places.Where(place => Has(place.Input))];
+        int length = found.Length == 0 ? 0 : Length(found[0].Input, found[0].Dimension);
+        for (int count = (length + 1) / 2; count > 0; count /= 2)
+        {
+            for (int first = 0; first + count <= length && length > 1; first += count)
+            {
+                FuzzCase shorter = this;
+                foreach ((string input, int dimension) in found)
+                {
+                    shorter = shorter.With(input, shorter.Inputs[input].Without(dimension, first, count));
+                }
+
+                yield return shorter;
+            }
+        }
+    }
 }

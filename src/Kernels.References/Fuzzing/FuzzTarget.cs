@@ -13,7 +13,7 @@ public abstract class FuzzTarget
     /// </summary>
     public abstract IReadOnlyDictionary<string, IReadOnlyList<string?>> Inputs { get; }
 
-    /// <summary>The options and what they are by default.</summary>
+    /// <summary>The options and what they are by default; one that must be given has its simplest value here.</summary>
     public abstract IReadOnlyDictionary<string, object> Options { get; }
 
     /// <summary>Whether implementations are given views of memory, which may begin at odd places.</summary>

@@ -1,3 +1,5 @@
+using Kernels.References.Fuzzing.Dct;
+using Kernels.References.Fuzzing.Linear;
 using Kernels.References.Fuzzing.Optimizers;
 using Kernels.References.Fuzzing.Quantization;
 using Kernels.References.Fuzzing.VectorQuantization;
@@ -11,6 +13,9 @@ public static class FuzzTargets
     public static IReadOnlyList<FuzzTarget> All { get; } =
     [
         .. OptimizerTargets.All,
+        .. MatrixOptimizerTargets.All,
+        .. LinearTargets.All,
+        .. DctTargets.All,
         .. VectorQuantizationTargets.All,
         .. CodebookTargets.All,
     ];

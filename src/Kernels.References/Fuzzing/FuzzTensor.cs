@@ -88,6 +88,22 @@ public sealed class FuzzTensor
         return new FuzzTensor(data, [.. Shape]);
     }
 
+    /// <summary>A matrix turned.</summary>
+    internal FuzzTensor Transposed() => Data is float[] floats
+        ? new FuzzTensor(Turn(floats, Shape[0], Shape[1]), Shape[1], Shape[0])
+        : new FuzzTensor(Turn((int[])Data, Shape[0], Shape[1]), Shape[1], Shape[0]);
+
+    private static T[] Turn<T>(T[] data, int rows, int columns)
+    {
+        var turned = new T[data.Length];
+        for (int i = 0; i < data.Length; i++)
+        {
+            turned[(i % columns * rows) + (i / columns)] = data[i];
+        }
+
+        return turned;
+    }
+
     private static T[] Cut<T>(T[] data, int length, int first, int count, int inner)
     {
         var kept = new List<T>(data.Length);

@@ -215,31 +215,10 @@ public static class Fuzzer
     {
         IEnumerable<string> symbols = target.Inputs.Values.SelectMany(symbols => symbols).OfType<string>()
             .Distinct(StringComparer.Ordinal);
-        foreach (string symbol in symbols)
-        {
-            var places = target.Inputs.Where(input => given.Has(input.Key))
-                .SelectMany(input => input.Value.Select((s, i) => (Input: input.Key, Dimension: i, Symbol: s)))
-                .Where(place => string.Equals(place.Symbol, symbol, StringComparison.Ordinal)).ToArray();
-            if (places.Length == 0)
-            {
-                continue;
-            }
-
-            int length = given.Length(places[0].Input, places[0].Dimension);
-            for (int count = (length + 1) / 2; count > 0; count /= 2)
-            {
-                for (int first = 0; first + count <= length && length > 1; first += count)
-                {
-                    FuzzCase shorter = given;
-                    foreach ((string input, int dimension, _) in places)
-                    {
-                        shorter = shorter.With(input, shorter.Inputs[input].Without(dimension, first, count));
-                    }
-
-                    yield return shorter;
-                }
-            }
-        }
+        return symbols.SelectMany(symbol => given.Shorter([.. target.Inputs
+            .SelectMany(input => input.Value.Select((s, i) => (Input: input.Key, Dimension: i, Symbol: s)))
+            .Where(place => string.Equals(place.Symbol, symbol, StringComparison.Ordinal))
+            .Select(place => (place.Input, place.Dimension))]));
     }
 
     private static IEnumerable<FuzzCase> Default(FuzzTarget target, FuzzCase given) => target.Options

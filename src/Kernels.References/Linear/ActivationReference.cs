@@ -11,6 +11,7 @@ namespace Kernels.References.Linear;
 /// the relative error q r + 2 u if it is 1 / (1 + e), and (1 - q) r + 2 u if it is e / (1 + e).
 /// The slope of GELU is below 1.13 in absolute value, and its curvature below 1.6.
 /// Every sum of first-order terms is enlarged by 1 % to cover the products of errors (|w| u &lt; 1e-4 where e counts).
+/// GELU of infinity is infinity, of minus infinity NaN. Of a gradient that may overflow nothing is said.
 /// </para>
 /// </remarks>
 public static class ActivationReference
@@ -31,6 +32,11 @@ public static class ActivationReference
     {
         (double s, double r, double share) = Sigmoid(x.Value);
         double value = x.Value * s;
+        if (double.IsPositiveInfinity(value) && x.Bound == 0)
+        {
+            return value;
+        }
+
         double evaluation = (Math.Abs(value) * ((share * r) + (3 * U))) + (Math.Abs(x.Value) * Flushed);
         return new Bounded(value, (Slack * evaluation) + (1.13 * x.Bound) + Bounded.LeastSubnormal);
     }
@@ -53,8 +59,8 @@ public static class ActivationReference
         double evaluation = (s * ((share * r) + (3 * U))) + (Math.Abs(tail) * ((3 * r) + (13 * U)))
             + (U * Math.Abs(slope)) + (Flushed * 30_000);
         double value = dy * slope;
-        return new Bounded(
-            value, (Slack * ((Math.Abs(dy) * evaluation) + (U * Math.Abs(value)))) + Bounded.LeastSubnormal);
+        double bound = (Slack * ((Math.Abs(dy) * evaluation) + (U * Math.Abs(value)))) + Bounded.LeastSubnormal;
+        return new Bounded(value, Math.Abs(value) + bound > float.MaxValue ? double.PositiveInfinity : bound);
     }
 
     /// <summary>s(w), the relative error of e, and the share of it that reaches s.</summary>

@@ -13,6 +13,7 @@ namespace Kernels.References.Linear;
 /// arguments' roundings cost u times the distances, which add up to at most the spread of the logits; each exponential
 /// costs 2 ulp and its product u; exponentials below 2^-126 may be lost. What a weight may be off relatively, in sum and
 /// quotient too, is then multiplied into the values. The backward pass computes the weights again, with the same bound.
+/// Before they are divided by their sum, at most the number of tokens, the terms may overflow where the result does not.
 /// </para>
 /// </remarks>
 public static class AttentionReference
@@ -37,12 +38,17 @@ public static class AttentionReference
                 Bounded[] weights = Weights(qkv, tokens, heads, size, head, row);
                 for (int d = 0; d < size; d++)
                 {
+                    double length = 0;
                     for (int j = 0; j < tokens; j++)
                     {
                         terms[j] = weights[j] * Bounded.FromDouble(qkv[At(j, 2, heads, size, head) + d]);
+                        length += Math.Abs(terms[j].Value) + terms[j].Bound;
                     }
 
-                    mixed[(((row * heads) + head) * size) + d] = Bounded.Sum(terms);
+                    Bounded sum = Bounded.Sum(terms);
+                    mixed[(((row * heads) + head) * size) + d] = length * tokens > float.MaxValue
+                        ? sum with { Bound = double.PositiveInfinity }
+                        : sum;
                 }
             }
         }

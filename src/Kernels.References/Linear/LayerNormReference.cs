@@ -5,7 +5,8 @@ namespace Kernels.References.Linear;
 /// Source: Ba, Kiros, Hinton 2016, arXiv:1607.06450: y = f (x - mean), f = 1 / sqrt(variance + epsilon); dx = f (dy -
 /// mean(dy) - y mean(dy y)). Bound: sums of n terms in any order have gamma(n) sum |term| (Higham, Accuracy and Stability
 /// of Numerical Algorithms, 2nd edition, section 3.1), the rest is the running analysis of <see cref="Bounded"/>. The
-/// variance is taken from the differences: by E x^2 - (E x)^2 a kernel would leave the bounds far from zero.
+/// variance is taken from the differences: by E x^2 - (E x)^2 a kernel would leave the bounds far from zero. A row with a
+/// number that is not finite is NaN: an infinity less a mean that is not finite either.
 /// </remarks>
 public static class LayerNormReference
 {
@@ -26,6 +27,13 @@ public static class LayerNormReference
             for (int c = 0; c < columns; c++)
             {
                 terms[c] = Bounded.FromDouble(x[(row * columns) + c]);
+            }
+
+            if (Array.Exists(terms, term => !double.IsFinite(term.Value)))
+            {
+                y.AsSpan(row * columns, columns).Fill(double.NaN);
+                factors[row] = double.NaN;
+                continue;
             }
 
             Bounded mean = Bounded.Sum(terms) / columns;

@@ -9,7 +9,8 @@ namespace Kernels.References.Linear;
 /// the sum S; together S is off by dS, and relatively by q = dS / (S - dS). The logarithm is then off by q, and by its
 /// own 2 ulp = 4 u |log S|. A softmax e / S has the relative error r + q + 2 u (reciprocal and product), and the
 /// subtraction of 1 and the product with the rounded 1 / rows add u |softmax - onehot| and 2 u of the result.
-/// First-order sums are enlarged by 1 % to cover the products of errors.
+/// First-order sums are enlarged by 1 % to cover the products of errors. Of a loss, or a sum of losses, that may overflow
+/// nothing is said; that of a label at minus infinity is infinite.
 /// </para>
 /// </remarks>
 public static class SoftmaxCrossEntropyReference
@@ -47,7 +48,9 @@ public static class SoftmaxCrossEntropyReference
         }
 
         double mean = sum / rows;
-        return (losses, new Bounded(mean, (bound + (Bounded.Gamma(rows + 1) * size)) / rows * Slack), gradient);
+        double error = (bound + (Bounded.Gamma(rows + 1) * size)) / rows * Slack;
+        // The sum may overflow where the mean does not.
+        return (losses, new Bounded(mean, size > float.MaxValue / 2 ? double.PositiveInfinity : error), gradient);
     }
 
     private static Bounded Row(ReadOnlySpan<float> x, int label, int rows, Span<Bounded> gradient)
@@ -89,8 +92,14 @@ public static class SoftmaxCrossEntropyReference
         double own = x[label] - max;
         double logarithm = Math.Log(total);
         double loss = logarithm - own;
-        return new Bounded(
-            loss, Slack * (q + (4 * U * logarithm) + (U * Math.Abs(own)) + (U * Math.Abs(loss))) + Bounded.LeastSubnormal);
+        if (double.IsPositiveInfinity(loss))
+        {
+            return loss;
+        }
+
+        double bound =
+            Slack * (q + (4 * U * logarithm) + (U * Math.Abs(own)) + (U * Math.Abs(loss))) + Bounded.LeastSubnormal;
+        return new Bounded(loss, loss + bound > float.MaxValue ? double.PositiveInfinity : bound);
     }
 
     private static double Relative(double d) => (U * Math.Min(Math.Abs(d), 100)) + (4 * U);

@@ -86,6 +86,9 @@ public sealed class SelectProperties
         Selection got = Select(place, broken, 12, 4, options);
         Assert.Equal([0, 1, 2, 3], got.Index);
         Assert.Equal(float.NaN, got.Energy);
+        var lost = new SelectReference(new TransformReference(TransformKind.Dct2, 12), broken, false);
+        Assert.True(lost.Admits(got.Index));
+        Assert.False(lost.Admits([0, 1, 2, 4]));
         Bounded[] wanted = new SelectReference(new TransformReference(TransformKind.Dct2, 12), g, false).Project(got.Index);
         for (int i = 0; i < got.Projected.Length; i++)
         {

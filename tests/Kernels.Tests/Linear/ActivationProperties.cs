@@ -26,6 +26,11 @@ public sealed class ActivationProperties
         {
             float[] x = [.. s_edges.Concat(LinearDevice.Random(random, n)).TakeLast(n)];
             float[] dy = LinearDevice.Random(random, n);
+            if (n > 0)
+            {
+                (x[0], dy[0]) = (1.5f, float.MaxValue); // where the slope of GELU is above 1
+            }
+
             foreach (Activation activation in Enum.GetValues<Activation>())
             {
                 Bounded Value(float v) => activation switch

@@ -54,6 +54,23 @@ public sealed class SoftmaxCrossEntropyProperties
 
     [Theory]
     [MemberData(nameof(LinearPlaces.Groups), MemberType = typeof(LinearPlaces))]
+    public void Losses_may_overflow(LinearPlace place)
+    {
+        Accelerator accelerator = LinearDevice.Accelerator(place);
+        var softmax = new SoftmaxCrossEntropy(accelerator, launch: place != LinearPlace.Own);
+        const float Huge = 3e38f;
+        // The difference; minus infinity; the sum of losses that are numbers themselves.
+        Result result = Check(accelerator, softmax, [Huge, -Huge, 1, 2], [1, 0], 2, $"{place} difference");
+        Assert.Equal([float.PositiveInfinity, float.PositiveInfinity], [result.Losses[0], result.Mean]);
+        result = Check(accelerator, softmax, [1, float.NegativeInfinity], [1], 2, $"{place} label");
+        Assert.Equal(float.PositiveInfinity, result.Losses[0]);
+        result = Check(accelerator, softmax, [0, -Huge, 0, -Huge], [1, 1], 2, $"{place} sum");
+        Assert.Equal([Huge, Huge], result.Losses);
+        Assert.Equal(double.PositiveInfinity, SoftmaxCrossEntropyReference.Evaluate([0, -Huge, 0, -Huge], [1, 1], 2).Mean.Bound);
+    }
+
+    [Theory]
+    [MemberData(nameof(LinearPlaces.Groups), MemberType = typeof(LinearPlaces))]
     public void A_label_out_of_range_is_rejected_or_makes_its_row_NaN(LinearPlace place)
     {
         Accelerator accelerator = LinearDevice.Accelerator(place);

@@ -140,7 +140,8 @@ internal static class OptimizerTargets
         return options;
     }
 
-    private static List<(string Name, object Value)> Common(FuzzDraw draw, Dictionary<string, object> options)
+    /// <summary>Draws the options that every optimizer has.</summary>
+    internal static List<(string Name, object Value)> Common(FuzzDraw draw, IReadOnlyDictionary<string, object> options)
     {
         // Mostly a rate: without one the parameter says nothing of the step.
         double rate = draw.Once(8) ? 0 : draw.LogUniform(1e-6, 1);
@@ -182,7 +183,8 @@ internal static class OptimizerTargets
         c.Boolean("decoupled"), c.Boolean("amsgrad"), Enum.Parse<AmsGradRule>(c.Choice("amsgradRule"), ignoreCase: true),
         c.Boolean("maximize"));
 
-    private static (string Name, object Value)[] Betas(FuzzDraw draw) =>
+    /// <summary>Draws the decays of two averages.</summary>
+    internal static (string Name, object Value)[] Betas(FuzzDraw draw) =>
         [("beta1", draw.OneOf(0, 0.5, 0.9, 0.95)), ("beta2", draw.OneOf(0, 0.9, 0.99, 0.999))];
 
     private static int[] Shape(FuzzDraw draw, int n)
