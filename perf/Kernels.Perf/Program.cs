@@ -13,6 +13,12 @@ internal static class Program
             return;
         }
 
+        if (args is ["report", ..])
+        {
+            Report.Run(args.AsSpan(1));
+            return;
+        }
+
         string[] arguments = args.Length == 0 ? ["--filter", "*"] : args;
         BenchmarkSwitcher.FromAssembly(typeof(Program).Assembly).Run(arguments, new PerfConfig());
     }

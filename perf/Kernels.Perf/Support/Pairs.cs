@@ -13,7 +13,9 @@ internal static class Pairs
 {
     private const int WarmUps = 5;
 
-    /// <summary>Prints a row for each value of the class's parameters.</summary>
+    private const int DefaultRounds = 61;
+
+    /// <summary>Prints a row for each value of the class's parameter.</summary>
     /// <param name="arguments">The class, its two methods, and the number of rounds (61 unless told).</param>
     internal static void Run(ReadOnlySpan<string> arguments)
     {
@@ -23,21 +25,38 @@ internal static class Pairs
         }
 
         string name = arguments[0];
-        Type type = Array.Find(typeof(Pairs).Assembly.GetTypes(), t => string.Equals(t.Name, name, StringComparison.Ordinal))
-            ?? throw new InvalidOperationException($"There is no benchmark class {name}.");
-        MethodInfo first = Method(type, arguments[1]);
-        MethodInfo second = Method(type, arguments[2]);
-        int rounds = arguments.Length > 3 ? int.Parse(arguments[3], CultureInfo.InvariantCulture) : 61;
-        Console.WriteLine($"| {name} | {first.Name}, ms | {second.Name}, ms | {second.Name} / {first.Name} | quartiles |");
+        string first = arguments[1];
+        string second = arguments[2];
+        int rounds = arguments.Length > 3 ? int.Parse(arguments[3], CultureInfo.InvariantCulture) : DefaultRounds;
+        Console.WriteLine($"| {name} | {first}, ms | {second}, ms | {second} / {first} | quartiles |");
         Console.WriteLine("|---|---:|---:|---:|---:|");
-        PropertyInfo? parameter = Array.Find(type.GetProperties(), p => Values(type, p) != null);
-        foreach (object? value in parameter == null ? new object?[] { null } : Values(type, parameter)!)
+        foreach (PairResult result in Measure(name, first, second, rounds))
         {
-            Console.WriteLine(Row(type, first, second, rounds, parameter, value));
+            Console.WriteLine($"| {result.Parameter} | {result.Times} |");
         }
     }
 
-    private static string Row(
+    /// <summary>Whether this build has both benchmarks of the class; peers may be left out of it.</summary>
+    internal static bool Has(string name, string first, string second) =>
+        Find(name) is { } type && type.GetMethod(first) is not null && type.GetMethod(second) is not null;
+
+    /// <summary>Measures two benchmarks by turns, for each value of the class's parameter.</summary>
+    internal static IEnumerable<PairResult> Measure(string name, string first, string second, int rounds)
+    {
+        Type type = Find(name) ?? throw new InvalidOperationException($"There is no benchmark class {name}.");
+        MethodInfo one = Method(type, first);
+        MethodInfo other = Method(type, second);
+        PropertyInfo? parameter = Array.Find(type.GetProperties(), p => Values(type, p) != null);
+        foreach (object? value in parameter == null ? new object?[] { null } : Values(type, parameter)!)
+        {
+            yield return Measure(type, one, other, rounds, parameter, value);
+        }
+    }
+
+    private static Type? Find(string name) =>
+        Array.Find(typeof(Pairs).Assembly.GetTypes(), t => string.Equals(t.Name, name, StringComparison.Ordinal));
+
+    private static PairResult Measure(
         Type type, MethodInfo first, MethodInfo second, int rounds, PropertyInfo? parameter, object? value)
     {
         object benchmark = Activator.CreateInstance(type)!;
@@ -62,12 +81,9 @@ internal static class Pairs
         Marked<GlobalCleanupAttribute>(type)?.Invoke(benchmark, null);
         double weight = (double)Operations(first) / Operations(second);
         double[] ratios = [.. times[0].Zip(times[1], (x, y) => weight * y / x)];
-        return string.Create(
-            CultureInfo.InvariantCulture,
-            $"| {value} | {Quantile(times[0], 0.5) / Operations(first):0.000} | {Quantile(times[1], 0.5) / Operations(second):0.000}")
-            + string.Create(
-                CultureInfo.InvariantCulture,
-                $" | {Quantile(ratios, 0.5):0.000} | {Quantile(ratios, 0.25):0.000} to {Quantile(ratios, 0.75):0.000} |");
+        return new PairResult(
+            $"{value}", Quantile(times[0], 0.5) / Operations(first), Quantile(times[1], 0.5) / Operations(second),
+            Quantile(ratios, 0.25), Quantile(ratios, 0.5), Quantile(ratios, 0.75));
     }
 
     private static Action Call(MethodInfo method, object benchmark)

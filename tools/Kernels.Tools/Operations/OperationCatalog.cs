@@ -15,29 +15,38 @@ internal static class OperationCatalog
     internal static IReadOnlyList<Operation> All { get; } =
     [
         new OptimizerOperation<SgdOptions>(
-            "optimizers/sgd", "Stochastic gradient descent, with momentum, dampening and Nesterov's momentum.", StepCosts.Elementwise(4)),
-        new OptimizerOperation<AdamOptions>("optimizers/adam", "Adam, and AMSGrad (Kingma and Ba 2014).", StepCosts.Elementwise(14)),
+            "optimizers/sgd", "Stochastic gradient descent, with momentum, dampening and Nesterov's momentum.",
+            StepCosts.Elementwise(4)),
+        new OptimizerOperation<AdamOptions>(
+            "optimizers/adam", "Adam, and AMSGrad (Kingma and Ba 2014).", StepCosts.Elementwise(14)),
         new OptimizerOperation<AdamWOptions>(
             "optimizers/adamw", "Adam with decoupled weight decay (Loshchilov and Hutter 2017).", StepCosts.Elementwise(14)),
-        new OptimizerOperation<AdaGradOptions>("optimizers/adagrad", "AdaGrad (Duchi, Hazan, Singer 2011).", StepCosts.Elementwise(6)),
+        new OptimizerOperation<AdaGradOptions>(
+            "optimizers/adagrad", "AdaGrad (Duchi, Hazan, Singer 2011).", StepCosts.Elementwise(6)),
         new OptimizerOperation<RmsPropOptions>(
             "optimizers/rmsprop", "RMSProp (Hinton 2012), with momentum and centering.", StepCosts.Elementwise(7)),
         new OptimizerOperation<LionOptions>("optimizers/lion", "Lion (Chen et al. 2023).", StepCosts.Elementwise(10)),
-        new OptimizerOperation<AdaBeliefOptions>("optimizers/adabelief", "AdaBelief (Zhuang et al. 2020).", StepCosts.Elementwise(16)),
-        new OptimizerOperation<DiffGradOptions>("optimizers/diffgrad", "diffGrad (Dubey et al. 2019).", StepCosts.Elementwise(20)),
+        new OptimizerOperation<AdaBeliefOptions>(
+            "optimizers/adabelief", "AdaBelief (Zhuang et al. 2020).", StepCosts.Elementwise(16)),
+        new OptimizerOperation<DiffGradOptions>(
+            "optimizers/diffgrad", "diffGrad (Dubey et al. 2019).", StepCosts.Elementwise(20)),
         new OptimizerOperation<AdaGradNormOptions>(
             "optimizers/adagradnorm", "AdaGradNorm: one rate from the norms of all gradients (Ward, Wu, Bottou 2019).",
             StepCosts.Tensors(2, 1, 5)),
         new OptimizerOperation<LambOptions>(
-            "optimizers/lamb", "LAMB (You et al. 2020).", StepCosts.Tensors(4, 3, 18), "The trust ratio is of the whole, whatever the shape."),
+            "optimizers/lamb", "LAMB (You et al. 2020).", StepCosts.Tensors(4, 3, 18),
+            "The trust ratio is of the whole, whatever the shape."),
         new OptimizerOperation<AdafactorOptions>(
             "optimizers/adafactor", "Adafactor (Shazeer and Stern 2018), as in PyTorch.", StepCosts.Adafactor,
             "A matrix keeps second moments of its rows and columns, a vector of its elements."),
         new MatrixOptimizerOperation<DctAdamWOptions>(
-            "optimizers/dctadamw", "AdamW in the cosines that carry most of a gradient (Modoranu et al. 2025).", StepCosts.DctAdamW),
+            "optimizers/dctadamw", "AdamW in the cosines that carry most of a gradient (Modoranu et al. 2025).",
+            StepCosts.DctAdamW),
         new MatrixOptimizerOperation<TrionOptions>(
-            "optimizers/trion", "Momentum in the cosines that carry most of it, orthogonal (Modoranu et al. 2025).", StepCosts.Trion),
-        new MatrixOptimizerOperation<MuonOptions>("optimizers/muon", "Orthogonal momentum (Jordan et al. 2024).", StepCosts.Muon),
+            "optimizers/trion", "Momentum in the cosines that carry most of it, orthogonal (Modoranu et al. 2025).",
+            StepCosts.Trion),
+        new MatrixOptimizerOperation<MuonOptions>(
+            "optimizers/muon", "Orthogonal momentum (Jordan et al. 2024).", StepCosts.Muon),
         new GradientNormOperation(),
         new BatchTestOperation(),
         new MatMulOperation(),
