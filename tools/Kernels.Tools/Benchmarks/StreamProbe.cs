@@ -17,6 +17,7 @@ internal sealed class StreamProbe : IDisposable
     private readonly MemoryBuffer1D<float, Stride1D.Dense> _source;
     private readonly MemoryBuffer1D<float, Stride1D.Dense> _target;
     private readonly int _length;
+    private readonly int _group;
     private readonly Action _launch;
 
     internal StreamProbe(Session session, Cost cost)
@@ -24,8 +25,11 @@ internal sealed class StreamProbe : IDisposable
         _stream = session.Stream;
         Reads = (int)Math.Round(Streams * cost.Read / cost.Bytes);
         Writes = Streams - Reads;
-        _length = (int)Math.Clamp(cost.Bytes / (sizeof(float) * Streams), 1, int.MaxValue / Streams);
         Accelerator accelerator = session.Accelerator;
+        // Whole groups, as the kernels have them: no bounds check. PoCL makes SIMD of a group's items.
+        _group = Math.Min(accelerator.MaxNumThreadsPerGroup, accelerator.AcceleratorType == AcceleratorType.OpenCL ? 1024 : 256);
+        int groups = (int)Math.Clamp(Math.Round(cost.Bytes / (sizeof(float) * Streams * _group)), 1, int.MaxValue / (Streams * _group));
+        _length = groups * _group;
         _source = accelerator.Allocate1D<float>((long)_length * Math.Max(Reads, cost.InPlace ? Writes : 0));
         _source.MemSetToZero(_stream);
         _target = cost.InPlace ? _source : accelerator.Allocate1D<float>((long)_length * Math.Max(Writes, 1));
@@ -36,10 +40,12 @@ internal sealed class StreamProbe : IDisposable
             return;
         }
 
-        var kernel = accelerator.LoadAutoGroupedKernel<
-            Index1D, ArrayView<float>, ArrayView<float>, int, SpecializedValue<int>, SpecializedValue<int>>(Walk);
+        Action<AcceleratorStream, KernelConfig, ArrayView<float>, ArrayView<float>, long, SpecializedValue<int>, SpecializedValue<int>>
+            kernel = accelerator.LoadKernel<
+                ArrayView<float>, ArrayView<float>, long, SpecializedValue<int>, SpecializedValue<int>>(Walk);
         _launch = () => kernel(
-            _stream, _length, _source.View, _target.View, _length, SpecializedValue.New(Reads), SpecializedValue.New(Writes));
+            _stream, new KernelConfig(groups, _group), _source.View, _target.View, _length, SpecializedValue.New(Reads),
+            SpecializedValue.New(Writes));
     }
 
     /// <summary>How many of the eight streams are read.</summary>
@@ -59,25 +65,39 @@ internal sealed class StreamProbe : IDisposable
 
     // The sum converges, whatever is written where it is read: neither overflow nor denormals.
     private static void Walk(
-        Index1D i, ArrayView<float> source, ArrayView<float> target, int length, SpecializedValue<int> reads,
+        ArrayView<float> source, ArrayView<float> target, long length, SpecializedValue<int> reads,
         SpecializedValue<int> writes)
     {
-        float sum = 0;
-        for (int j = 0; j < reads; j++)
-        {
-            sum += source[(j * length) + i];
-        }
-
+        long i = ((long)Grid.IdxX * Group.DimX) + Group.IdxX;
+        // Written out: the numbers are constants of the kernel, and loops over them keep PoCL from making SIMD of the items.
+        float sum = Read(source, i, 0, reads) + Read(source, i + length, 1, reads) + Read(source, i + (2 * length), 2, reads)
+            + Read(source, i + (3 * length), 3, reads) + Read(source, i + (4 * length), 4, reads)
+            + Read(source, i + (5 * length), 5, reads) + Read(source, i + (6 * length), 6, reads)
+            + Read(source, i + (7 * length), 7, reads);
         sum = (sum * 0.0625f) + 1;
-        for (int j = 0; j < writes; j++)
-        {
-            target[(j * length) + i] = sum;
-        }
-
+        Write(target, i, 0, writes, sum);
+        Write(target, i + length, 1, writes, sum);
+        Write(target, i + (2 * length), 2, writes, sum);
+        Write(target, i + (3 * length), 3, writes, sum);
+        Write(target, i + (4 * length), 4, writes, sum);
+        Write(target, i + (5 * length), 5, writes, sum);
+        Write(target, i + (6 * length), 6, writes, sum);
+        Write(target, i + (7 * length), 7, writes, sum);
         // What is only read must not be left out.
         if (writes == 0 && sum < 0)
         {
             target[0] = sum;
+        }
+    }
+
+    private static float Read(ArrayView<float> source, long i, int stream, int streams) =>
+        stream < streams ? source[i] : 0;
+
+    private static void Write(ArrayView<float> target, long i, int stream, int streams, float value)
+    {
+        if (stream < streams)
+        {
+            target[i] = value;
         }
     }
 
