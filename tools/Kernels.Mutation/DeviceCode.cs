@@ -45,6 +45,9 @@ internal sealed class DeviceCode
                 OutputKind.DynamicallyLinkedLibrary,
                 optimizationLevel: OptimizationLevel.Release,
                 allowUnsafe: true,
+                concurrentBuild: false,
+                reportSuppressedDiagnostics: false,
+                generalDiagnosticOption: ReportDiagnostic.Suppress,
                 nullableContextOptions: NullableContextOptions.Enable,
                 deterministic: true));
     }

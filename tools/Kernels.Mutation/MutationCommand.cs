@@ -103,6 +103,13 @@ internal static class MutationCommand
                 output.WriteLine(string.Create(
                     CultureInfo.InvariantCulture,
                     $"{file}: {report.Killed} of {report.Count} killed, {report.Survivors.Count} survived."));
+                foreach (Mutant mutant in report.Survivors)
+                {
+                    output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  {file}:{mutant.Line} {mutant.Member}"));
+                    output.WriteLine($"  - {mutant.Old}");
+                    output.WriteLine($"  + {mutant.New}");
+                }
+
             }
         }
         finally
@@ -140,14 +147,6 @@ internal static class MutationCommand
         console.Write(table);
         foreach ((string file, FileReport report) in reports)
         {
-            foreach (Mutant mutant in report.Survivors)
-            {
-                output.WriteLine();
-                output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{file}:{mutant.Line} {mutant.Member} survived"));
-                output.WriteLine($"- {mutant.Old}");
-                output.WriteLine($"+ {mutant.New}");
-            }
-
             foreach (KnownEquivalent stale in report.Stale)
             {
                 output.WriteLine();

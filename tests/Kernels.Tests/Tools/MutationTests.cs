@@ -55,7 +55,7 @@ public class MutationTests
         SourceText text = SourceText.From(Source);
         IReadOnlyDictionary<string, TextChange[]> throws = MutantGenerator.Throws(text);
 
-        Assert.Equal(["Rule.Apply"], throws.Keys);
+        Assert.Equal("Rule.Apply", Assert.Single(throws).Key);
         string changed = text.WithChanges(throws["Rule.Apply"]).ToString();
         Assert.Contains("float g)\n    { throw new", changed.ReplaceLineEndings("\n"), StringComparison.Ordinal);
     }
