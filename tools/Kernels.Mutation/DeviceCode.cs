@@ -48,12 +48,13 @@ internal sealed class DeviceCode
                 concurrentBuild: false,
                 reportSuppressedDiagnostics: false,
                 generalDiagnosticOption: ReportDiagnostic.Suppress,
-                nullableContextOptions: NullableContextOptions.Enable,
+                // Only warnings come of it.
+                nullableContextOptions: NullableContextOptions.Disable,
                 deterministic: true));
     }
 
     /// <summary>The language of the project.</summary>
-    internal static CSharpParseOptions Language { get; } = new(LanguageVersion.CSharp14);
+    internal static CSharpParseOptions Language { get; } = new(LanguageVersion.CSharp14, DocumentationMode.None);
 
     /// <summary>The text of a file of it.</summary>
     internal SourceText Text(string file) => _trees[file].GetText();

@@ -57,22 +57,26 @@ internal sealed class MutantGenerator : CSharpSyntaxWalker
         return generator._mutants;
     }
 
-    /// <summary>For each member that does something, the change that makes it throw.</summary>
-    internal static IReadOnlyDictionary<string, TextChange[]> Throws(SourceText text)
+    /// <summary>For each member that does something, the change that makes it do nothing.</summary>
+    /// <remarks>Not one that throws: device code that is compiled and never runs would fail too.</remarks>
+    internal static IReadOnlyDictionary<string, TextChange[]> Empties(SourceText text)
     {
-        const string Throw = "throw new System.InvalidOperationException()";
         var changes = new List<(string Member, TextChange Change)>();
         foreach ((string name, MemberDeclarationSyntax member) in Members(text))
         {
+            bool isVoid = member is MethodDeclarationSyntax { ReturnType: PredefinedTypeSyntax type }
+                && type.Keyword.IsKind(SyntaxKind.VoidKeyword);
             foreach (SyntaxNode node in member.DescendantNodesAndSelf(inner => inner is not StatementSyntax))
             {
                 if (node is ArrowExpressionClauseSyntax arrow)
                 {
-                    changes.Add((name, new TextChange(arrow.Expression.Span, Throw)));
+                    changes.Add((name, isVoid
+                        ? new TextChange(TextSpan.FromBounds(arrow.SpanStart, member.Span.End), "{ }")
+                        : new TextChange(arrow.Expression.Span, "default")));
                 }
                 else if (node is BlockSyntax { Parent: not StatementSyntax } block)
                 {
-                    changes.Add((name, new TextChange(block.Span, $"{{ {Throw}; }}")));
+                    changes.Add((name, new TextChange(block.Span, isVoid ? "{ }" : "{ return default; }")));
                 }
             }
         }

@@ -23,12 +23,12 @@ internal sealed class MutationRun(
         var report = new FileReport();
         SourceText text = code.Text(file);
         IReadOnlyList<Mutant> mutants = MutantGenerator.Mutants(text);
-        var throws = MutantGenerator.Throws(text);
+        var empties = MutantGenerator.Empties(text);
         string[] members =
         [
-            .. mutants.Select(mutant => mutant.Member).Distinct(StringComparer.Ordinal).Where(throws.ContainsKey),
+            .. mutants.Select(mutant => mutant.Member).Distinct(StringComparer.Ordinal).Where(empties.ContainsKey),
         ];
-        Dictionary<string, bool> unreached = Survive(file, operations, members, member => throws[member]);
+        Dictionary<string, bool> unreached = Survive(file, operations, members, member => empties[member]);
         report.Unreached.AddRange(unreached.Where(each => each.Value).Select(each => each.Key).Order(StringComparer.Ordinal));
 
         Mutant[] reached = [.. mutants.Where(mutant => !unreached.GetValueOrDefault(mutant.Member))];

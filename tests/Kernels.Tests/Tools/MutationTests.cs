@@ -50,14 +50,14 @@ public class MutationTests
     }
 
     [Fact]
-    public void A_member_that_does_something_can_be_made_to_throw()
+    public void A_member_that_does_something_can_be_emptied()
     {
         SourceText text = SourceText.From(Source);
-        IReadOnlyDictionary<string, TextChange[]> throws = MutantGenerator.Throws(text);
+        IReadOnlyDictionary<string, TextChange[]> empties = MutantGenerator.Empties(text);
 
-        Assert.Equal("Rule.Apply", Assert.Single(throws).Key);
-        string changed = text.WithChanges(throws["Rule.Apply"]).ToString();
-        Assert.Contains("float g)\n    { throw new", changed.ReplaceLineEndings("\n"), StringComparison.Ordinal);
+        Assert.Equal("Rule.Apply", Assert.Single(empties).Key);
+        string changed = text.WithChanges(empties["Rule.Apply"]).ToString();
+        Assert.Contains("float g)\n    { return default; }\n}", changed.ReplaceLineEndings("\n"), StringComparison.Ordinal);
     }
 
     [Fact]
