@@ -35,10 +35,12 @@ internal sealed class OptimizerTarget(
         int n = length?.Invoke(draw) ?? draw.Length("n");
         int steps = n > LongFrom ? 1 : draw.OneOf(1, 1, 2, 3, 6, 7);
         draw.Cover($"T = {steps}");
+        // A gradient without decay does not know the parameter, not even one that is not finite.
+        FuzzValues parameters = FuzzValues.Ordinary | (gradients & FuzzValues.NotFinite);
         return new FuzzCase(
             new Dictionary<string, FuzzTensor>(StringComparer.Ordinal)
             {
-                ["p"] = new FuzzTensor(draw.Floats("p", n), n),
+                ["p"] = new FuzzTensor(draw.Floats("p", n, parameters), n),
                 ["g"] = new FuzzTensor(draw.Floats("g", steps * n, gradients), steps, n),
             },
             With(change(draw, n)));
