@@ -30,6 +30,12 @@ internal static class FuzzCommand
             Description = "The longest time for all operations together; each gets an equal share.",
             HelpName = "m",
         };
+        var shrink = new Option<double>("--shrink")
+        {
+            Description = "The longest time to make a case that fails small.",
+            HelpName = "s",
+            DefaultValueFactory = _ => new FuzzSettings().ShrinkTime.TotalSeconds,
+        };
         var seed = new Option<int>("--seed")
         {
             Description = "The same seed gives the same cases.",
@@ -73,6 +79,7 @@ internal static class FuzzCommand
             names,
             cases,
             minutes,
+            shrink,
             seed,
             jobs,
             device,
@@ -84,11 +91,14 @@ internal static class FuzzCommand
         command.SetAction(parsed =>
         {
             var settings = new FuzzSettings { Cases = parsed.GetValue(cases), Seed = parsed.GetValue(seed) };
-            if (settings.Cases < 1 || parsed.GetValue(jobs) is < 1 or > 256 || parsed.GetValue(minutes) is <= 0 or double.NaN)
+            if (settings.Cases < 1 || parsed.GetValue(jobs) is < 1 or > 256
+                || parsed.GetValue(minutes) is <= 0 or double.NaN || parsed.GetValue(shrink) is not (>= 0 and <= 1e6))
             {
                 throw new BadInputException(
-                    "--cases must be at least 1, --jobs from 1 to 256, and --minutes more than 0.");
+                    "--cases must be at least 1, --jobs from 1 to 256, --minutes more than 0, and --shrink from 0 to 1e6.");
             }
+
+            settings = settings with { ShrinkTime = TimeSpan.FromSeconds(parsed.GetValue(shrink)) };
 
             FuzzTarget[] targets = Targets(parsed.GetValue(names) ?? []);
             if (parsed.GetValue(minutes) is { } time)

@@ -22,8 +22,10 @@ internal sealed class BatchTestTarget : FuzzTarget
 
     public override FuzzCase Draw(FuzzDraw draw)
     {
-        int samples = draw.Length("B", 40);
-        int d = draw.Length("d");
+        // Inner products are summed 1,024 columns at a time.
+        bool isLong = draw.Once(8);
+        int samples = draw.Length("B", isLong ? 4 : 40);
+        int d = isLong ? draw.Length("d", 3000, 1025) : draw.Length("d");
         string test = draw.OneOf("norm", "innerProduct", "orthogonality", "augmented", "coordinate");
         draw.Cover(test);
         return new FuzzCase(

@@ -8,13 +8,18 @@ namespace Kernels.References.Fuzzing.Optimizers;
 /// <param name="change">Draws options that are not the default.</param>
 /// <param name="reference">The oracle of a case.</param>
 /// <param name="gradients">What the gradients may be.</param>
+/// <param name="length">Draws how many elements there are.</param>
 internal sealed class OptimizerTarget(
     string name,
     IReadOnlyDictionary<string, object> options,
     Func<FuzzDraw, int, (string Name, object Value)[]> change,
     Func<FuzzCase, OptimizerReference> reference,
-    FuzzValues gradients = FuzzValues.All) : FuzzTarget
+    FuzzValues gradients = FuzzValues.All,
+    Func<FuzzDraw, int>? length = null) : FuzzTarget
 {
+    /// <summary>Of more elements there is one step.</summary>
+    private const int LongFrom = 10_000;
+
     public override string Name => name;
 
     public override IReadOnlyDictionary<string, IReadOnlyList<string?>> Inputs { get; } =
@@ -27,13 +32,15 @@ internal sealed class OptimizerTarget(
 
     public override FuzzCase Draw(FuzzDraw draw)
     {
-        int n = draw.Length("n");
-        int steps = draw.OneOf(1, 1, 2, 3, 6, 7);
+        int n = length?.Invoke(draw) ?? draw.Length("n");
+        int steps = n > LongFrom ? 1 : draw.OneOf(1, 1, 2, 3, 6, 7);
         draw.Cover($"T = {steps}");
+        // A gradient without decay does not know the parameter, not even one that is not finite.
+        FuzzValues parameters = FuzzValues.Ordinary | (gradients & FuzzValues.NotFinite);
         return new FuzzCase(
             new Dictionary<string, FuzzTensor>(StringComparer.Ordinal)
             {
-                ["p"] = new FuzzTensor(draw.Floats("p", n), n),
+                ["p"] = new FuzzTensor(draw.Floats("p", n, parameters), n),
                 ["g"] = new FuzzTensor(draw.Floats("g", steps * n, gradients), steps, n),
             },
             With(change(draw, n)));

@@ -91,7 +91,9 @@ internal static class OptimizerTargets
             (draw, _) => [.. Betas(draw), ("epsilon", draw.LogUniform(1e-8, 1e-2))],
             c => new LambReference(
                 c.Number("learningRate"), c.Number("beta1"), c.Number("beta2"), c.Number("epsilon"),
-                c.Number("weightDecay"), c.Boolean("maximize"))),
+                c.Number("weightDecay"), c.Boolean("maximize")),
+            // Sums of squares have two levels: from 65,537 elements on there is more than one sum of the first.
+            length: draw => draw.Once(100) ? draw.Length("n", 70_000, 65_537) : draw.Length("n")),
         Target(
             "adafactor",
             Options(
@@ -105,7 +107,14 @@ internal static class OptimizerTargets
             c => new AdafactorReference(
                 (int[])c.Options["shape"] is [int rows, int columns] ? (rows, columns) : null, c.Number("learningRate"),
                 c.Number("beta2Decay"), c.Number("epsilon1"), c.Number("epsilon2"), c.Number("clipThreshold"),
-                c.Number("weightDecay"), c.Boolean("maximize"))),
+                c.Number("weightDecay"), c.Boolean("maximize")),
+            // Several rows of more than 256 columns, and several columns of more than 64 rows, are summed in parts.
+            length: draw => draw.Below(8) switch
+            {
+                0 => draw.OneOf(2, 3) * draw.OneOf(257, 263, 521),
+                1 => draw.OneOf(64, 67, 128, 131) * draw.OneOf(2, 3, 5),
+                _ => draw.Length("n"),
+            }),
         new GradientNormTarget(),
         new BatchTestTarget(),
     ];
@@ -115,8 +124,11 @@ internal static class OptimizerTargets
         Dictionary<string, object> options,
         Func<FuzzDraw, int, (string Name, object Value)[]> changes,
         Func<FuzzCase, OptimizerReference> reference,
-        FuzzValues gradients = FuzzValues.All) =>
-        new($"optimizers/{name}", options, (draw, n) => [.. changes(draw, n), .. Common(draw, options)], reference, gradients);
+        FuzzValues gradients = FuzzValues.All,
+        Func<FuzzDraw, int>? length = null) =>
+        new(
+            $"optimizers/{name}", options, (draw, n) => [.. changes(draw, n), .. Common(draw, options)], reference, gradients,
+            length);
 
     private static Dictionary<string, object> Options(
         double learningRate, double weightDecay, bool? decoupled, params ReadOnlySpan<(string Name, object Value)> own)

@@ -1,0 +1,96 @@
+using Kernels.Mutation;
+using Kernels.References.Fuzzing;
+using Microsoft.CodeAnalysis.Text;
+
+namespace Kernels.Tests.Tools;
+
+/// <summary>Mutants of a small source, and the list of those that are equivalent.</summary>
+public class MutationTests
+{
+    private const string Source =
+        """
+        internal struct Rule
+        {
+            internal const int Length = 256;
+            private const float Small = 1e-6f;
+            public float Rate;
+
+            [MethodImpl(256)]
+            public readonly float Apply(float p, float g)
+            {
+                g = T.Max(g, 0f);
+                return g < p ? p - Rate * g : p;
+            }
+        }
+        """;
+
+    [Fact]
+    public void A_source_has_exactly_these_mutants()
+    {
+        IReadOnlyList<Mutant> mutants = MutantGenerator.Mutants(SourceText.From(Source));
+
+        Assert.Equal(
+            [
+                (4, "Rule.Small", "private const float Small = (1e-6f * 1.01f);"),
+                (10, "Rule.Apply", ";"),
+                (10, "Rule.Apply", "g = T.Min(g, 0f);"),
+                (10, "Rule.Apply", "g = T.Max(g, 1f);"),
+                (11, "Rule.Apply", "return !(g < p) ? p - Rate * g : p;"),
+                (11, "Rule.Apply", "return g <= p ? p - Rate * g : p;"),
+                (11, "Rule.Apply", "return g < p ? p : p;"),
+                (11, "Rule.Apply", "return g < p ? -(Rate * g) : p;"),
+                (11, "Rule.Apply", "return g < p ? (Rate * g) - p : p;"),
+                (11, "Rule.Apply", "return g < p ? p + Rate * g : p;"),
+                (11, "Rule.Apply", "return g < p ? p - Rate : p;"),
+                (11, "Rule.Apply", "return g < p ? p - g : p;"),
+                (11, "Rule.Apply", "return g < p ? p - Rate / g : p;"),
+            ],
+            mutants.Select(mutant => (mutant.Line, mutant.Member, mutant.New)));
+        Assert.Equal("g = T.Max(g, 0f);", mutants[1].Old);
+    }
+
+    [Fact]
+    public void A_member_that_does_something_can_be_emptied()
+    {
+        SourceText text = SourceText.From(Source);
+        IReadOnlyDictionary<string, TextChange[]> empties = MutantGenerator.Empties(text);
+
+        Assert.Equal("Rule.Apply", Assert.Single(empties).Key);
+        string changed = text.WithChanges(empties["Rule.Apply"]).ToString();
+        Assert.Contains("float g)\n    { return default; }\n}", changed.ReplaceLineEndings("\n"), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Known_equivalents_are_four_lines_each()
+    {
+        IReadOnlyList<KnownEquivalent> known = KnownEquivalents.Parse(
+            "# mutants\n\nkernels/A.cs Rule.Apply\n- a - b;\n+ a + b;\nb is 0.\n\nkernels/B.cs Rule.Back\r\n- x;\n+ ;\nNot used.\n");
+
+        Assert.Equal(
+            [
+                new KnownEquivalent("kernels/A.cs", "Rule.Apply", "a - b;", "a + b;", "b is 0."),
+                new KnownEquivalent("kernels/B.cs", "Rule.Back", "x;", ";", "Not used."),
+            ],
+            known);
+        Mutant mutant = MutantGenerator.Mutants(SourceText.From("struct Rule { float Apply() =>\na - b;\n}"))
+            .Single(each => string.Equals(each.New, "a + b;", StringComparison.Ordinal));
+        Assert.True(known[0].Fits("kernels/A.cs", mutant));
+        Assert.False(known[0].Fits("kernels/B.cs", mutant));
+    }
+
+    [Theory]
+    [InlineData("kernels/A.cs Rule.Apply\n- a\n+ b\n")]
+    [InlineData("kernels/A.cs\n- a\n+ b\nreason\n")]
+    [InlineData("kernels/A.cs Rule.Apply\n+ a\n- b\nreason\n")]
+    public void What_is_no_list_of_equivalents_is_refused(string text) =>
+        Assert.Throws<InvalidDataException>(() => KnownEquivalents.Parse(text));
+
+    [Fact]
+    public void Every_file_has_operations_that_can_be_fuzzed()
+    {
+        Assert.All(MutatedFiles.All.Values, operations => Assert.All(operations, name => FuzzTargets.Find(name)));
+        Assert.Equal(["kernels/Optimizers/Adam.cs"], MutatedFiles.Find(["Adam.cs"]));
+        Assert.Equal(MutatedFiles.All.Count, MutatedFiles.Find([]).Count);
+        Assert.Throws<ArgumentException>(() => MutatedFiles.Find(["Nothing.cs"]));
+    }
+}
