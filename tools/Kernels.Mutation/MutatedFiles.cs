@@ -17,7 +17,7 @@ internal static class MutatedFiles
         ["kernels/Optimizers/BatchTest.cs"] = ["optimizers/batchtest"],
         ["kernels/Optimizers/Decay.cs"] = ["optimizers/sgd", "optimizers/adagradnorm", .. s_adam],
         ["kernels/Optimizers/DiffGrad.cs"] = ["optimizers/diffgrad"],
-        ["kernels/Optimizers/Lamb.cs"] = ["optimizers/lamb"],
+        ["kernels/Optimizers/Lamb.cs"] = ["optimizers/lamb", "optimizers/adafactor"],
         ["kernels/Optimizers/Lion.cs"] = ["optimizers/lion"],
         ["kernels/Optimizers/RmsProp.cs"] = ["optimizers/rmsprop"],
         ["kernels/Optimizers/Sgd.cs"] = ["optimizers/sgd"],

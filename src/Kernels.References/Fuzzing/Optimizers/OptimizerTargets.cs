@@ -87,11 +87,11 @@ internal static class OptimizerTargets
                 c.Boolean("decoupled"), c.Boolean("maximize"))),
         Target(
             "lamb",
-            Options(1e-3, 0.01, decoupled: null, ("beta1", 0.9), ("beta2", 0.999), ("epsilon", 1e-6)),
-            (draw, _) => [.. Betas(draw), ("epsilon", draw.LogUniform(1e-8, 1e-2))],
+            Options(1e-3, 0.01, true, ("beta1", 0.9), ("beta2", 0.999), ("epsilon", 1e-6)),
+            (draw, _) => [.. Betas(draw), ("epsilon", draw.Once(8) ? 0 : draw.LogUniform(1e-8, 1e-2))],
             c => new LambReference(
                 c.Number("learningRate"), c.Number("beta1"), c.Number("beta2"), c.Number("epsilon"),
-                c.Number("weightDecay"), c.Boolean("maximize")),
+                c.Number("weightDecay"), c.Boolean("maximize"), c.Boolean("decoupled")),
             // Sums of squares have two levels: from 65,537 elements on there is more than one sum of the first.
             length: draw => draw.Once(100) ? draw.Length("n", 70_000, 65_537) : draw.Length("n")),
         Target(
