@@ -21,7 +21,6 @@ internal static class MutatedFiles
         ["kernels/Optimizers/Lion.cs"] = ["optimizers/lion"],
         ["kernels/Optimizers/RmsProp.cs"] = ["optimizers/rmsprop"],
         ["kernels/Optimizers/Sgd.cs"] = ["optimizers/sgd"],
-        ["kernels/Optimizers/StepControls.cs"] = ["optimizers/gradnorm", "optimizers/adagradnorm"],
         ["kernels/Linear/Activations.cs"] = ["linear/activation", "linear/matmul"],
         ["kernels/Linear/LayerNorm.cs"] = ["linear/layernorm"],
         ["kernels/Linear/SoftmaxCrossEntropy.cs"] = ["linear/softmaxcrossentropy"],
