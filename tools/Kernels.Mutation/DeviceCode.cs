@@ -22,7 +22,8 @@ internal sealed class DeviceCode
         foreach (string path in Directory.EnumerateFiles(folder, "*.cs", SearchOption.AllDirectories))
         {
             string name = Path.GetRelativePath(root, path).Replace('\\', '/');
-            if (!name.StartsWith("kernels/obj/", StringComparison.Ordinal) && !name.StartsWith("kernels/bin/", StringComparison.Ordinal))
+            if (!name.StartsWith("kernels/obj/", StringComparison.Ordinal)
+                && !name.StartsWith("kernels/bin/", StringComparison.Ordinal))
             {
                 _trees.Add(name, Parse(path));
             }

@@ -14,7 +14,9 @@ internal sealed class FileReport
     /// <summary>Those that pass, and are known to be equivalent.</summary>
     internal List<Mutant> Equivalents { get; } = [];
 
-    /// <summary>Members that could as well do nothing: the operations do not reach them. Their mutants are left out.</summary>
+    /// <summary>
+    /// Members that could as well do nothing: the operations do not reach them. Their mutants are left out.
+    /// </summary>
     internal List<string> Unreached { get; } = [];
 
     /// <summary>What is said to be equivalent and was killed, or is no mutant.</summary>

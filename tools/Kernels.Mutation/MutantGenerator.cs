@@ -8,7 +8,7 @@ namespace Kernels.Mutation;
 
 /// <summary>All mutants of a source file, by members in the order of the text.</summary>
 /// <remarks>
-/// Only what members do is changed. Constants that other assemblies see stay as they are: these have their values in them.
+/// Only what members do is changed. Constants that other assemblies see stay as they are: those have the values in them.
 /// </remarks>
 internal sealed class MutantGenerator : CSharpSyntaxWalker
 {
@@ -82,7 +82,8 @@ internal sealed class MutantGenerator : CSharpSyntaxWalker
         }
 
         return changes.GroupBy(each => each.Member, StringComparer.Ordinal)
-            .ToDictionary(group => group.Key, group => group.Select(each => each.Change).ToArray(), StringComparer.Ordinal);
+            .ToDictionary(
+                group => group.Key, group => group.Select(each => each.Change).ToArray(), StringComparer.Ordinal);
     }
 
     public override void VisitAttributeList(AttributeListSyntax node)
@@ -176,7 +177,8 @@ internal sealed class MutantGenerator : CSharpSyntaxWalker
         SyntaxNode root = CSharpSyntaxTree.ParseText(text, DeviceCode.Language).GetRoot();
         foreach (TypeDeclarationSyntax type in root.DescendantNodes().OfType<TypeDeclarationSyntax>())
         {
-            foreach (MemberDeclarationSyntax member in type.Members.Where(member => member is not BaseTypeDeclarationSyntax))
+            foreach (MemberDeclarationSyntax member in
+                type.Members.Where(member => member is not BaseTypeDeclarationSyntax))
             {
                 bool isSeen = member is FieldDeclarationSyntax
                     && member.Modifiers.Any(SyntaxKind.ConstKeyword) && !member.Modifiers.Any(SyntaxKind.PrivateKeyword);
@@ -201,7 +203,9 @@ internal sealed class MutantGenerator : CSharpSyntaxWalker
 
     /// <summary>An expression as an operand of anything.</summary>
     private static string Operand(ExpressionSyntax node) =>
-        node is BinaryExpressionSyntax or ConditionalExpressionSyntax or PrefixUnaryExpressionSyntax ? $"({node})" : node.ToString();
+        node is BinaryExpressionSyntax or ConditionalExpressionSyntax or PrefixUnaryExpressionSyntax
+            ? $"({node})"
+            : node.ToString();
 
     private static string OneLine(string text) =>
         string.Join(' ', text.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));

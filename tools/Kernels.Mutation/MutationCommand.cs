@@ -21,7 +21,12 @@ internal static class MutationCommand
         {
             RootCommand root = Create(output);
             return root.Parse(arguments)
-                .Invoke(new InvocationConfiguration { Output = output, Error = error, EnableDefaultExceptionHandler = false });
+                .Invoke(new InvocationConfiguration
+                {
+                    Output = output,
+                    Error = error,
+                    EnableDefaultExceptionHandler = false,
+                });
         }
         catch (Exception e) when (e is ArgumentException or InvalidDataException or InvalidOperationException or IOException)
         {
@@ -105,7 +110,8 @@ internal static class MutationCommand
                     $"{file}: {report.Killed} of {report.Count} killed, {report.Survivors.Count} survived."));
                 foreach (Mutant mutant in report.Survivors)
                 {
-                    output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  {file}:{mutant.Line} {mutant.Member}"));
+                    output.WriteLine(
+                        string.Create(CultureInfo.InvariantCulture, $"  {file}:{mutant.Line} {mutant.Member}"));
                     output.WriteLine($"  - {mutant.Old}");
                     output.WriteLine($"  + {mutant.New}");
                 }

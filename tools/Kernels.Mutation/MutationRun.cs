@@ -29,7 +29,8 @@ internal sealed class MutationRun(
             .. mutants.Select(mutant => mutant.Member).Distinct(StringComparer.Ordinal).Where(empties.ContainsKey),
         ];
         Dictionary<string, bool> unreached = Survive(file, operations, members, member => empties[member]);
-        report.Unreached.AddRange(unreached.Where(each => each.Value).Select(each => each.Key).Order(StringComparer.Ordinal));
+        report.Unreached.AddRange(
+            unreached.Where(each => each.Value).Select(each => each.Key).Order(StringComparer.Ordinal));
 
         Mutant[] reached = [.. mutants.Where(mutant => !unreached.GetValueOrDefault(mutant.Member))];
         Dictionary<Mutant, bool> survive = Survive(file, operations, reached, mutant => [mutant.Change]);

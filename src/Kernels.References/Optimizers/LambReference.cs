@@ -7,6 +7,7 @@ namespace Kernels.References.Optimizers;
 /// <param name="epsilon">Added to the root of the corrected second moment, at least 0.</param>
 /// <param name="weightDecay">The parameter's share in the direction, at least 0.</param>
 /// <param name="maximize">Whether the objective grows along the step.</param>
+/// <param name="decoupled">Without it the share is in the gradient instead.</param>
 /// <exception cref="ArgumentOutOfRangeException">A coefficient is out of its range.</exception>
 /// <remarks>
 /// Source: You et al. 2020, arXiv:1904.00962, algorithm 2, phi the identity: u = m' / (sqrt(v') + epsilon) + decay p,
@@ -19,7 +20,8 @@ public sealed class LambReference(
     double beta2 = 0.999,
     double epsilon = 1e-6,
     double weightDecay = 0.01,
-    bool maximize = false) : OptimizerReference
+    bool maximize = false,
+    bool decoupled = true) : OptimizerReference
 {
     private readonly double _learningRate = Check.NotNegative(learningRate);
     private readonly double _beta1 = Check.Fraction(beta1);
@@ -61,14 +63,21 @@ public sealed class LambReference(
     {
         Bounded correction1 = Bounded.Rounded(1 - Math.Pow(_beta1, t));
         Bounded correction2 = Bounded.Rounded(Math.Sqrt(1 - Math.Pow(_beta2, t)));
+        Bounded decay = Bounded.Rounded(decoupled ? _weightDecay : 0);
+        Bounded coupled = Bounded.Rounded(decoupled ? 0 : _weightDecay);
         var direction = new Bounded[p.Length];
         for (int i = 0; i < p.Length; i++)
         {
             Bounded gradient = maximize ? -g[i] : g[i];
+            if (coupled.Value != 0)
+            {
+                gradient += coupled * p[i];
+            }
+
             Bounded mean = state[0][i] = Average(state[0][i], gradient, _beta1);
             Bounded second = state[1][i] = Average(state[1][i], gradient * gradient, _beta2);
             Bounded denominator = (Bounded.Sqrt(second) / correction2) + Bounded.Rounded(_epsilon);
-            direction[i] = (mean / correction1 / denominator) + (Bounded.Rounded(_weightDecay) * p[i]);
+            direction[i] = (mean / correction1 / denominator) + (decay * p[i]);
         }
 
         Bounded ratio = TrustRatio(
