@@ -115,7 +115,6 @@ internal static class MutationCommand
                     output.WriteLine($"  - {mutant.Old}");
                     output.WriteLine($"  + {mutant.New}");
                 }
-
             }
         }
         finally
