@@ -8,7 +8,7 @@ namespace Kernels.Mutation;
 
 /// <summary>All mutants of a source file, by members in the order of the text.</summary>
 /// <remarks>
-/// Only what members do is changed. Constants that other assemblies see stay as they are: those have the values in them.
+/// Only what members do is changed. Constants that other assemblies see stay: those have the values in them.
 /// </remarks>
 internal sealed class MutantGenerator : CSharpSyntaxWalker
 {
@@ -181,7 +181,8 @@ internal sealed class MutantGenerator : CSharpSyntaxWalker
                 type.Members.Where(member => member is not BaseTypeDeclarationSyntax))
             {
                 bool isSeen = member is FieldDeclarationSyntax
-                    && member.Modifiers.Any(SyntaxKind.ConstKeyword) && !member.Modifiers.Any(SyntaxKind.PrivateKeyword);
+                    && member.Modifiers.Any(SyntaxKind.ConstKeyword)
+                    && !member.Modifiers.Any(SyntaxKind.PrivateKeyword);
                 if (!isSeen)
                 {
                     yield return ($"{type.Identifier.Text}.{Name(member)}", member);

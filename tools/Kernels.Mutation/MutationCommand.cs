@@ -14,7 +14,7 @@ internal static class MutationCommand
     private static readonly TimeSpan s_longest = TimeSpan.FromSeconds(60);
 
     /// <summary>Runs one command line.</summary>
-    /// <returns>0: the fuzzer finds every mutant that is not known to be equivalent; 1: it does not; 2: wrong input.</returns>
+    /// <returns>0: every mutant is found that is not known to be equivalent; 1: not every one; 2: wrong input.</returns>
     internal static int Run(IReadOnlyList<string> arguments, TextWriter output, TextWriter error)
     {
         try
@@ -28,7 +28,8 @@ internal static class MutationCommand
                     EnableDefaultExceptionHandler = false,
                 });
         }
-        catch (Exception e) when (e is ArgumentException or InvalidDataException or InvalidOperationException or IOException)
+        catch (Exception e)
+            when (e is ArgumentException or InvalidDataException or InvalidOperationException or IOException)
         {
             error.WriteLine($"mutation: {e.Message}");
             return BadInput;
@@ -39,7 +40,7 @@ internal static class MutationCommand
     {
         var files = new Argument<string[]>("file")
         {
-            Description = "Files such as kernels/Optimizers/Adam.cs or Adam.cs, or folders; all that are known without it.",
+            Description = "Files such as Adam.cs or kernels/Optimizers/Adam.cs, or folders; without it all known.",
             Arity = ArgumentArity.ZeroOrMore,
         };
         var cases = new Option<int>("--cases")
@@ -62,8 +63,8 @@ internal static class MutationCommand
         };
         var root = new RootCommand(
             "Changes the device code in one place at a time and fuzzes the operations that it belongs to: each change "
-            + "must make one fail. Exit codes: 0 each does, but those that equivalent.txt says are equivalent; 1 one does "
-            + "not, or equivalent.txt names one that does; 2 wrong input.")
+            + "must make one fail. Exit codes: 0 each does, but those that equivalent.txt says are equivalent; 1 one "
+            + "does not, or equivalent.txt names one that does; 2 wrong input.")
         {
             files,
             cases,
@@ -139,7 +140,8 @@ internal static class MutationCommand
             console.Profile.Width = 200;
         }
 
-        Table table = new Table().AddColumns("file", "mutants", "killed", "survived", "equivalent", "members not reached");
+        Table table = new Table()
+            .AddColumns("file", "mutants", "killed", "survived", "equivalent", "members not reached");
         foreach ((string file, FileReport report) in reports)
         {
             int[] counts =

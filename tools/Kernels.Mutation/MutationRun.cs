@@ -17,7 +17,8 @@ internal sealed class MutationRun(
     {
         if (code.Compile(file) is not { } unchanged || !sandboxes[0].Passes(unchanged, operations, longest))
         {
-            throw new InvalidOperationException($"{string.Join(", ", operations)}: fails without any change of {file}.");
+            throw new InvalidOperationException(
+                $"{string.Join(", ", operations)}: fails without any change of {file}.");
         }
 
         var report = new FileReport();

@@ -36,7 +36,10 @@ internal sealed class Sandbox : IDisposable
         string cases = _cases.ToString(CultureInfo.InvariantCulture);
         var start = new ProcessStartInfo(
             "dotnet",
-            ["Kernels.Tools.dll", "fuzz", operation, "--cases", cases, "--seed", "1", "--shrink", "0", "--device", _device])
+            [
+                "Kernels.Tools.dll", "fuzz", operation, "--cases", cases, "--seed", "1", "--shrink", "0",
+                "--device", _device,
+            ])
         {
             WorkingDirectory = _folder,
             UseShellExecute = false,
