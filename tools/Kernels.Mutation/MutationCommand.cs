@@ -14,7 +14,7 @@ internal static class MutationCommand
     private static readonly TimeSpan s_longest = TimeSpan.FromSeconds(60);
 
     /// <summary>Runs one command line.</summary>
-    /// <returns>0: every mutant is found that is not known to be equivalent; 1: not every one; 2: wrong input.</returns>
+    /// <returns>0: every mutant is found but the known equivalents; 1: not every one; 2: wrong input.</returns>
     internal static int Run(IReadOnlyList<string> arguments, TextWriter output, TextWriter error)
     {
         try

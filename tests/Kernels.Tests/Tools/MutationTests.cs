@@ -57,14 +57,16 @@ public class MutationTests
 
         Assert.Equal("Rule.Apply", Assert.Single(empties).Key);
         string changed = text.WithChanges(empties["Rule.Apply"]).ToString();
-        Assert.Contains("float g)\n    { return default; }\n}", changed.ReplaceLineEndings("\n"), StringComparison.Ordinal);
+        Assert.Contains(
+            "float g)\n    { return default; }\n}", changed.ReplaceLineEndings("\n"), StringComparison.Ordinal);
     }
 
     [Fact]
     public void Known_equivalents_are_four_lines_each()
     {
         IReadOnlyList<KnownEquivalent> known = KnownEquivalents.Parse(
-            "# mutants\n\nkernels/A.cs Rule.Apply\n- a - b;\n+ a + b;\nb is 0.\n\nkernels/B.cs Rule.Back\r\n- x;\n+ ;\nNot used.\n");
+            "# mutants\n\nkernels/A.cs Rule.Apply\n- a - b;\n+ a + b;\nb is 0.\n\n"
+            + "kernels/B.cs Rule.Back\r\n- x;\n+ ;\nNot used.\n");
 
         Assert.Equal(
             [
