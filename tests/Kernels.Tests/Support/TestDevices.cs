@@ -14,6 +14,8 @@ public static class TestDevices
     private static readonly Lazy<Session> s_session = new(() => Session.Open(
         Environment.GetEnvironmentVariable(DeviceList.Variable) ?? "cpu"));
 
+    private static readonly Lazy<Session> s_host = new(() => IsHost ? Session : Session.Open("cpu"));
+
     private static readonly Lazy<CPUAccelerator>[] s_warps =
     [
         // Groups of up to 256 items, so that a block of an arena fits one group.
@@ -27,6 +29,9 @@ public static class TestDevices
 
     /// <summary>The device under test; one for the whole run.</summary>
     public static Session Session => s_session.Value;
+
+    /// <summary>The CPU accelerator, for tests of what is the same on all devices.</summary>
+    public static Session Host => s_host.Value;
 
     /// <summary>Whether the device under test is ILGPU's CPU accelerator.</summary>
     public static bool IsHost => Session.Accelerator.AcceleratorType == AcceleratorType.CPU;

@@ -84,7 +84,7 @@ public sealed class FuzzCodebookTests
         string name = bug[..bug.IndexOf(':', StringComparison.Ordinal)];
         FuzzTarget target = FuzzTargets.Find(name);
         var kernel = new OperationUnderTest(
-            Session.Use(TestDevices.Session.Accelerator, TestDevices.Session.Stream), OperationCatalog.Find(name));
+            TestDevices.Host, OperationCatalog.Find(name));
 
         FuzzReport report = Fuzzer.Run(
             target, given => s_bugs[bug](kernel, given),

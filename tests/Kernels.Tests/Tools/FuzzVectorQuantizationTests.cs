@@ -39,7 +39,7 @@ public sealed class FuzzVectorQuantizationTests
     {
         FuzzTarget target = FuzzTargets.Find(name);
         var kernel = new OperationUnderTest(
-            Session.Use(TestDevices.Session.Accelerator, TestDevices.Session.Stream), OperationCatalog.Find(name));
+            TestDevices.Host, OperationCatalog.Find(name));
 
         FuzzReport report = Fuzzer.Run(
             target, given => Plant(bug, kernel, given),

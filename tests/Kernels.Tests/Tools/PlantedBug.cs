@@ -17,7 +17,7 @@ internal static class PlantedBug
     {
         FuzzTarget target = FuzzTargets.Find(name);
         var kernel = new OperationUnderTest(
-            Session.Use(TestDevices.Session.Accelerator, TestDevices.Session.Stream), OperationCatalog.Find(name));
+            TestDevices.Host, OperationCatalog.Find(name));
 
         FuzzReport report = Fuzzer.Run(
             target, given => plant(kernel.Run, given),
