@@ -1,7 +1,5 @@
 using Kernels.References.Fuzzing;
-using Kernels.Tests.Support;
 using Kernels.Tools.Fuzzing;
-using Kernels.Tools.Operations;
 using Outputs = System.Collections.Generic.IReadOnlyDictionary<string, Kernels.References.Fuzzing.FuzzTensor>;
 
 namespace Kernels.Tests.Tools;
@@ -82,18 +80,7 @@ public sealed class FuzzCodebookTests
     public void A_planted_bug_is_found_and_made_small(string bug)
     {
         string name = bug[..bug.IndexOf(':', StringComparison.Ordinal)];
-        FuzzTarget target = FuzzTargets.Find(name);
-        var kernel = new OperationUnderTest(
-            TestDevices.Host, OperationCatalog.Find(name));
-
-        FuzzReport report = Fuzzer.Run(
-            target, given => s_bugs[bug](kernel, given),
-            new FuzzSettings { Cases = 10_000, Time = TimeSpan.FromSeconds(60), ShrinkTime = TimeSpan.FromSeconds(60) });
-
-        Assert.NotNull(report.Failure);
-        Assert.InRange(report.Failure.Case.Elements, 1, 8);
-        Assert.NotNull(Fuzzer.Try(target, report.Failure.Case, given => s_bugs[bug](kernel, given)).Failure);
-        Assert.Null(Fuzzer.Try(target, report.Failure.Case, kernel.Run).Failure);
+        PlantedBug.AssertFound(name, s_bugs[bug]);
     }
 
     private static FuzzCase Changed(FuzzCase given, string input, float[] values) => Changed(

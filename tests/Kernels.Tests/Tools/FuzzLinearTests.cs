@@ -22,7 +22,7 @@ public sealed class FuzzLinearTests
     [InlineData("linear/attention", "off by one")]
     [InlineData("linear/attention", "no gradient of the values")]
     public void A_planted_bug_is_found_and_made_small(string name, string bug) =>
-        PlantedBug.AssertFound(name, (run, given) => Plant(bug, run, given));
+        PlantedBug.AssertFound(name, (kernel, given) => Plant(bug, kernel.Run, given));
 
     private static IReadOnlyDictionary<string, FuzzTensor> Plant(
         string bug, Func<FuzzCase, IReadOnlyDictionary<string, FuzzTensor>> run, FuzzCase given)

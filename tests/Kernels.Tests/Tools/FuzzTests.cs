@@ -1,6 +1,5 @@
 using System.Text.Json.Nodes;
 using Kernels.References.Fuzzing;
-using Kernels.Tests.Support;
 using Kernels.Tools.Cases;
 using Kernels.Tools.Fuzzing;
 using Kernels.Tools.Operations;
@@ -76,18 +75,7 @@ public sealed class FuzzTests : IDisposable
     [MemberData(nameof(Bugs))]
     public void A_planted_bug_is_found_and_made_small(string name, string bug)
     {
-        FuzzTarget target = FuzzTargets.Find(name);
-        var kernel = new OperationUnderTest(
-            TestDevices.Host, OperationCatalog.Find(name));
-
-        FuzzReport report = Fuzzer.Run(
-            target, given => Plant(bug, kernel, given),
-            new FuzzSettings { Time = TimeSpan.FromSeconds(60), ShrinkTime = TimeSpan.FromSeconds(60) });
-
-        Assert.NotNull(report.Failure);
-        Assert.InRange(report.Failure.Case.Elements, 1, 8);
-        Assert.NotNull(Fuzzer.Try(target, report.Failure.Case, given => Plant(bug, kernel, given)).Failure);
-        Assert.Null(Fuzzer.Try(target, report.Failure.Case, kernel.Run).Failure);
+        PlantedBug.AssertFound(name, (kernel, given) => Plant(bug, kernel, given));
     }
 
     private static IReadOnlyDictionary<string, FuzzTensor> Plant(string bug, OperationUnderTest kernel, FuzzCase given)

@@ -13,14 +13,13 @@ internal static class PlantedBug
     /// <param name="plant">The outputs with the bug, of a right operation and a case.</param>
     internal static void AssertFound(
         string name,
-        Func<Func<FuzzCase, IReadOnlyDictionary<string, FuzzTensor>>, FuzzCase, IReadOnlyDictionary<string, FuzzTensor>> plant)
+        Func<OperationUnderTest, FuzzCase, IReadOnlyDictionary<string, FuzzTensor>> plant)
     {
         FuzzTarget target = FuzzTargets.Find(name);
-        var kernel = new OperationUnderTest(
-            TestDevices.Host, OperationCatalog.Find(name));
+        var kernel = new OperationUnderTest(TestDevices.Host, OperationCatalog.Find(name));
 
         FuzzReport report = Fuzzer.Run(
-            target, given => plant(kernel.Run, given),
+            target, given => plant(kernel, given),
             new FuzzSettings
             {
                 Cases = int.MaxValue,
@@ -30,7 +29,7 @@ internal static class PlantedBug
 
         Assert.NotNull(report.Failure);
         Assert.InRange(report.Failure.Case.Elements, 1, 8);
-        Assert.NotNull(Fuzzer.Try(target, report.Failure.Case, given => plant(kernel.Run, given)).Failure);
+        Assert.NotNull(Fuzzer.Try(target, report.Failure.Case, given => plant(kernel, given)).Failure);
         Assert.Null(Fuzzer.Try(target, report.Failure.Case, kernel.Run).Failure);
     }
 
