@@ -50,7 +50,7 @@ internal static class Require
     internal static void Defined<TEnum>(TEnum value, [CallerArgumentExpression(nameof(value))] string? name = null)
         where TEnum : struct, Enum
     {
-        if (!Enum.IsDefined(value))
+        if (!Values<TEnum>.All.Contains(value))
         {
             throw OutOfRange(name, value, $"one of {string.Join(", ", Enum.GetNames<TEnum>())}");
         }
@@ -160,4 +160,11 @@ internal static class Require
     private static string? Leaf(string? name) => name?.Split('.')[^1];
 
     private static string Text(double value) => value.ToString(CultureInfo.InvariantCulture);
+
+    // The runtime keeps what it knows of an enumeration behind a weak reference: Enum.IsDefined allocates after a collection.
+    private static class Values<TEnum>
+        where TEnum : struct, Enum
+    {
+        internal static readonly TEnum[] All = Enum.GetValues<TEnum>();
+    }
 }
