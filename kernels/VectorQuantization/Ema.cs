@@ -135,3 +135,77 @@ internal struct EmaEnd<TCode> : ISegmentEnd
         }
     }
 }
+
+/// <summary>Rows of a part of the codes, from their counts, one part per item.</summary>
+internal struct EmaCountWork : IItemWork
+{
+    /// <summary>[heads * codes].</summary>
+    public ArrayView<int> Counts;
+
+    /// <summary>Out, [parts].</summary>
+    public ArrayView<int> Parts;
+    public int Length;
+    public int PartLength;
+
+    public readonly Quad Uniform() => default;
+
+    public readonly void Item(long i, Quad uniform)
+    {
+        int end = IntrinsicMath.Min((int)(i + 1) * PartLength, Length);
+        int rows = 0;
+        for (int code = (int)i * PartLength; code < end; code++)
+        {
+            rows += Counts[code];
+        }
+
+        Parts[i] = rows;
+    }
+}
+
+/// <summary>Where the rows of each code would begin in sorted order, one part of the codes per item.</summary>
+internal struct EmaBeginWork : IItemWork
+{
+    public EmaCountWork Counted;
+
+    /// <summary>Out, [heads * codes + 1].</summary>
+    public ArrayView<int> Begin;
+
+    public readonly Quad Uniform() => default;
+
+    public readonly void Item(long i, Quad uniform)
+    {
+        int end = IntrinsicMath.Min((int)(i + 1) * Counted.PartLength, Counted.Length);
+        int before = 0;
+        for (int part = 0; part < (int)i; part++)
+        {
+            before += Counted.Parts[part];
+        }
+
+        for (int code = (int)i * Counted.PartLength; code < end; code++)
+        {
+            Begin[code] = before;
+            before += Counted.Counts[code];
+        }
+
+        if (end == Counted.Length)
+        {
+            Begin[end] = before;
+        }
+    }
+}
+
+/// <summary>The end of an update whose sums are given, one number of a code per item.</summary>
+internal struct EmaReducedWork<TCode> : IItemWork
+    where TCode : struct, IStorage
+{
+    public EmaEnd<TCode> End;
+
+    /// <summary>[heads, codes, d]: the sums of the batch.</summary>
+    public ArrayView<float> BatchSums;
+    public int Dimension;
+
+    public readonly Quad Uniform() => default;
+
+    public readonly void Item(long i, Quad uniform) =>
+        End.Take(i, new OneFloat(BatchSums[i]), End.Open((int)(i / Dimension), 0, Dimension));
+}

@@ -315,8 +315,12 @@ internal struct NearestResultWork<TRow, TCode, TMetric> : IItemWork
 
     /// <summary>Out, [rows, heads], where wanted.</summary>
     public ArrayView<float> Margin;
+
+    /// <summary>Out, [rows, heads, top], where wanted.</summary>
+    public ArrayView<float> Score;
     public int WantsDistance;
     public int WantsMargin;
+    public int WantsScore;
 
     public readonly Quad Uniform() => default;
 
@@ -355,6 +359,11 @@ internal struct NearestResultWork<TRow, TCode, TMetric> : IItemWork
         {
             float distance = TMetric.Distance(differences, products, rowSquares, codeSquares);
             Distance[i] = Utilities.Select(best.Index < 0, float.NaN, distance);
+        }
+
+        if (WantsScore != 0)
+        {
+            Score[i] = Utilities.Select(best.Index < 0, float.NegativeInfinity, best.Score);
         }
 
         if (WantsMargin != 0 & rank == 0)

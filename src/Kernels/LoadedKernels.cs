@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics.CodeAnalysis;
 using System.Reflection;
 using System.Runtime.CompilerServices;
 using ILGPU;
@@ -11,8 +12,15 @@ namespace Kernels;
 /// kernel as soon as nobody holds it: the next optimizer of the same kind would compile it anew, and OpenCL's own cache
 /// would not know it again, since the names in the generated source differ. Here it stays as long as its accelerator.
 /// </summary>
+[RequiresDynamicCode(Reason)]
 internal static class LoadedKernels
 {
+    /// <summary>Why what loads kernels cannot be compiled ahead of time.</summary>
+    internal const string Reason = "ILGPU compiles kernels, and emits their launchers, at run time.";
+
+    /// <summary>Why parts of an object need not say it again.</summary>
+    internal const string Told = "The object that this is a part of says so where it is made.";
+
     private static readonly ConditionalWeakTable<Accelerator, ConcurrentDictionary<MethodInfo, Delegate>> s_loaded = [];
 
     internal static Action<AcceleratorStream, KernelConfig, T1> LoadKernel<T1>(

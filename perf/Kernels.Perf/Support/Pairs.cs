@@ -15,7 +15,7 @@ internal static class Pairs
 
     private const int DefaultRounds = 61;
 
-    /// <summary>Prints a row for each value of the class's parameter.</summary>
+    /// <summary>Prints a row for each choice of the class's parameters.</summary>
     /// <param name="arguments">The class, its two methods, and the number of rounds (61 unless told).</param>
     internal static void Run(ReadOnlySpan<string> arguments)
     {
@@ -40,27 +40,40 @@ internal static class Pairs
     internal static bool Has(string name, string first, string second) =>
         Find(name) is { } type && type.GetMethod(first) is not null && type.GetMethod(second) is not null;
 
-    /// <summary>Measures two benchmarks by turns, for each value of the class's parameter.</summary>
+    /// <summary>Measures two benchmarks by turns, for each choice of the class's parameters.</summary>
     internal static IEnumerable<PairResult> Measure(string name, string first, string second, int rounds)
     {
         Type type = Find(name) ?? throw new InvalidOperationException($"There is no benchmark class {name}.");
         MethodInfo one = Method(type, first);
         MethodInfo other = Method(type, second);
-        PropertyInfo? parameter = Array.Find(type.GetProperties(), p => Values(type, p) != null);
-        foreach (object? value in parameter == null ? new object?[] { null } : Values(type, parameter)!)
+        (PropertyInfo Property, object?[] Values)[] parameters =
+        [
+            .. type.GetProperties().Select(p => (p, Values(type, p)?.Cast<object?>().ToArray()!)).Where(p => p.Item2 != null),
+        ];
+        IEnumerable<object?[]> choices = [[]];
+        foreach ((_, object?[] values) in parameters)
         {
-            yield return Measure(type, one, other, rounds, parameter, value);
+            choices = choices.SelectMany(choice => values.Select(value => (object?[])[.. choice, value]));
+        }
+
+        foreach (object?[] choice in choices)
+        {
+            object benchmark = Activator.CreateInstance(type)!;
+            for (int i = 0; i < choice.Length; i++)
+            {
+                parameters[i].Property.SetValue(benchmark, choice[i]);
+            }
+
+            yield return Measure(benchmark, one, other, rounds, string.Join(", ", choice));
         }
     }
 
     private static Type? Find(string name) =>
         Array.Find(typeof(Pairs).Assembly.GetTypes(), t => string.Equals(t.Name, name, StringComparison.Ordinal));
 
-    private static PairResult Measure(
-        Type type, MethodInfo first, MethodInfo second, int rounds, PropertyInfo? parameter, object? value)
+    private static PairResult Measure(object benchmark, MethodInfo first, MethodInfo second, int rounds, string parameter)
     {
-        object benchmark = Activator.CreateInstance(type)!;
-        parameter?.SetValue(benchmark, value);
+        Type type = benchmark.GetType();
         Marked<GlobalSetupAttribute>(type)?.Invoke(benchmark, null);
         Action a = Call(first, benchmark);
         Action b = Call(second, benchmark);
@@ -82,7 +95,7 @@ internal static class Pairs
         double weight = (double)Operations(first) / Operations(second);
         double[] ratios = [.. times[0].Zip(times[1], (x, y) => weight * y / x)];
         return new PairResult(
-            $"{value}", Quantile(times[0], 0.5) / Operations(first), Quantile(times[1], 0.5) / Operations(second),
+            parameter, Quantile(times[0], 0.5) / Operations(first), Quantile(times[1], 0.5) / Operations(second),
             Quantile(ratios, 0.25), Quantile(ratios, 0.5), Quantile(ratios, 0.75));
     }
 
@@ -93,7 +106,14 @@ internal static class Pairs
             return method.CreateDelegate<Action>(benchmark);
         }
 
-        Func<float> result = method.CreateDelegate<Func<float>>(benchmark);
+        MethodInfo dropping = typeof(Pairs).GetMethod(nameof(Dropping), BindingFlags.NonPublic | BindingFlags.Static)!;
+        return (Action)dropping.MakeGenericMethod(method.ReturnType).Invoke(null, [method, benchmark])!;
+    }
+
+    /// <summary>A call whose result is of no interest.</summary>
+    private static Action Dropping<T>(MethodInfo method, object benchmark)
+    {
+        Func<T> result = method.CreateDelegate<Func<T>>(benchmark);
         return () => result();
     }
 

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.Linear;
@@ -29,6 +30,7 @@ namespace Kernels.Dct;
 /// selector.BackProject(stream, projected.View, index.View, full.View);
 /// </code></example>
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class ColumnSelector : IDisposable
 {
     private readonly Accelerator _accelerator;

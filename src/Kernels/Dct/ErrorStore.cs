@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Dct;
@@ -9,6 +10,7 @@ using Kernels.Optimizers;
 namespace Kernels.Dct;
 
 /// <summary>What the projection of a matrix has lost, kept as it is or in few bits.</summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal sealed class ErrorStore : IDisposable
 {
     private static readonly Lock s_gate = new(); // as in ItemLauncher

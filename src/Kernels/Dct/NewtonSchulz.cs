@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Dct;
@@ -31,6 +32,7 @@ namespace Kernels.Dct;
 /// orthogonal.Orthogonalize(stream, g.View, o.View, rows: 4096, columns: 1024);
 /// </code></example>
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class NewtonSchulz : IDisposable
 {
     private readonly Accelerator _accelerator;

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Dct;
@@ -52,6 +53,7 @@ internal sealed class SubspaceScratch(Accelerator accelerator) : IDisposable
 }
 
 /// <summary>The launches around a choice of columns for matrices of one shape. Everything has been checked.</summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal sealed class Subspace
 {
     // As in ItemLauncher: two threads must not set an OpenCL kernel's arguments at once.

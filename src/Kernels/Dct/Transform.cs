@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using ILGPU.Runtime;
@@ -23,6 +24,7 @@ namespace Kernels.Dct;
 /// dct.Rows(stream, x.View, y.View, rows: 1024);
 /// </code></example>
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class Transform : IDisposable
 {
     /// <summary>The longest line.</summary>

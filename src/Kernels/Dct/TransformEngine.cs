@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Numerics;
 using ILGPU;
 using ILGPU.Runtime;
@@ -44,6 +45,7 @@ internal struct TransformCall
 
 /// <summary>Transforms of lines of one length and basis: tables and scratch on the device, and the launches.</summary>
 /// <remarks>The scratch is the object's: calls must be on one stream, one after the other.</remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal sealed class TransformEngine : IDisposable
 {
     private const int MaxGroup = 256;

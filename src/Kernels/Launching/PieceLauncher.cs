@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Reductions;
 
@@ -35,6 +36,7 @@ internal readonly record struct PieceLayout(long Rows, long Columns)
 }
 
 /// <summary>Launches a pass that sums squares over pieces, and the sums of their lanes.</summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal sealed class PieceLauncher<TPass>(Accelerator accelerator, DeviceFacts facts)
     where TPass : struct, IPiecePass
 {
@@ -64,6 +66,7 @@ internal sealed class PieceLauncher<TPass>(Accelerator accelerator, DeviceFacts 
 }
 
 /// <summary>Launches a pass that changes the elements of pieces.</summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal sealed class PieceUpdateLauncher<TUpdate>(Accelerator accelerator, DeviceFacts facts)
     where TUpdate : struct, IPieceUpdate
 {

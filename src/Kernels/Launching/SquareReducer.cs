@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Reductions;
@@ -5,6 +6,7 @@ using Kernels.DeviceCode.Reductions;
 namespace Kernels.Launching;
 
 /// <summary>The tiles of one kind of source, loaded on an accelerator.</summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal sealed class SquareReducer<TSource>
     where TSource : struct, ISquareSource
 {
@@ -85,6 +87,7 @@ internal sealed class SquareReducer<TSource>
 }
 
 /// <summary>Memory for partial sums, and the folds that make them few.</summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal sealed class PartialSums : IDisposable
 {
     private readonly MemoryBuffer1D<float, Stride1D.Dense> _buffer;

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Reductions;
@@ -5,6 +6,7 @@ using Kernels.DeviceCode.Reductions;
 namespace Kernels.Launching;
 
 /// <summary>Plain sums and maxima of long views, in a fixed order.</summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal sealed class StridedSums(Accelerator accelerator, DeviceFacts facts)
 {
     private readonly ItemLauncher<StridedSum> _launcher = new(accelerator, facts);

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using ILGPU.Runtime.OpenCL;
@@ -9,6 +10,7 @@ using Kernels.Optimizers;
 namespace Kernels.Launching;
 
 /// <summary>Launches independent items; on ILGPU's CPU accelerator the host's threads do them.</summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal sealed class ItemLauncher<TWork>
     where TWork : struct, IItemWork
 {
@@ -84,6 +86,7 @@ internal sealed class ItemLauncher<TWork>
 }
 
 /// <summary>Launches blocks of lanes; on ILGPU's CPU accelerator the host's threads do them.</summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal sealed class BlockLauncher<TWork>
     where TWork : struct, IBlockWork
 {

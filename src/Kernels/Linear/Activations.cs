@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Numerics;
 using ILGPU;
 using ILGPU.Runtime;
@@ -16,6 +17,7 @@ namespace Kernels.Linear;
 /// allocates nothing and does not synchronize (a kernel is compiled when its activation is first used), and may be
 /// made from several threads.
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class Activations
 {
     // As in ItemLauncher: two threads must not set an OpenCL kernel's arguments at once.

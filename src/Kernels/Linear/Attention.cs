@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Linear;
@@ -22,6 +23,7 @@ namespace Kernels.Linear;
 /// in a token's query makes its own row of its head NaN; in a key or value, every row of the head.
 /// </para>
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class Attention
 {
     // As in ItemLauncher: two threads must not set an OpenCL kernel's arguments at once.

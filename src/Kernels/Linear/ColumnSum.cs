@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Numerics;
 using ILGPU;
 using ILGPU.Runtime;
@@ -13,6 +14,7 @@ namespace Kernels.Linear;
 /// Load once, call often: a call allocates nothing, does not synchronize, and may be made from several threads, each
 /// with its own scratch. The order of the additions is fixed: blocks of 128 rows, then the sums of the blocks.
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class ColumnSum
 {
     // As in ItemLauncher: two threads must not set an OpenCL kernel's arguments at once.

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Linear;
@@ -17,6 +18,7 @@ namespace Kernels.Linear;
 /// synchronize, and may be made from several threads. The order of the sums is fixed by the sizes: the same call gives
 /// the same bits on a device. NaN or infinity in a row makes that row NaN, and no other.
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class LayerNorm
 {
     // As in ItemLauncher: two threads must not set an OpenCL kernel's arguments at once.

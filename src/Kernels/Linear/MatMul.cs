@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Linear;
@@ -27,6 +28,7 @@ namespace Kernels.Linear;
 /// matMul.Multiply(stream, dy.View, true, x.View, false, dw.View, outputs, inputs, rows);
 /// </code></example>
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class MatMul
 {
     // As in ItemLauncher: two threads must not set an OpenCL kernel's arguments at once.

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Linear;
@@ -12,6 +13,7 @@ namespace Kernels.Linear;
 /// Ties go to the lowest class. A row with a NaN has the prediction -1, since its largest logit is not known. Load once,
 /// call often: a call allocates nothing, does not synchronize, and may be made from several threads.
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class Predictions
 {
     // As in ItemLauncher: two threads must not set an OpenCL kernel's arguments at once.

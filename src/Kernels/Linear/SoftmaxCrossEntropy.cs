@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Linear;
@@ -13,6 +14,7 @@ namespace Kernels.Linear;
 /// order of the sums is fixed by the sizes: the same call gives the same bits on a device. NaN or plus infinity in a
 /// row makes the row's loss and gradient NaN, and no other row's; the mean is then NaN as well.
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class SoftmaxCrossEntropy
 {
     // As in ItemLauncher: two threads must not set an OpenCL kernel's arguments at once.

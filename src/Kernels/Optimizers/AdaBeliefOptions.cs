@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Kernels.DeviceCode.Optimizers;
 using Kernels.Validation;
 
@@ -8,6 +9,7 @@ namespace Kernels.Optimizers;
 /// State: <c>exp_avg</c>, <c>exp_avg_var</c>, and <c>max_exp_avg_var</c> with AMSGrad. 28 bytes a parameter, 36 with
 /// AMSGrad (F32).
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed record AdaBeliefOptions : ElementwiseOptions
 {
     private static readonly UpdateForm s_plain = new UpdateForm<AdaBeliefRule>(

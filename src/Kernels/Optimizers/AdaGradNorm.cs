@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Numerics;
 using ILGPU;
 using ILGPU.Runtime;
@@ -16,6 +17,7 @@ namespace Kernels.Optimizers;
 /// Load once per accelerator. A step allocates nothing, after the first with a kind of storage, and never waits; it
 /// owns its scratch memory, so steps of one object must be on one stream, one after the other.
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class AdaGradNorm : IDisposable
 {
     private static readonly string[] s_stateNames = ["sum"];
@@ -113,6 +115,7 @@ public sealed class AdaGradNorm : IDisposable
         _scratch.Dispose();
     }
 
+    [UnconditionalSuppressMessage("AOT", "IL3050", Justification = LoadedKernels.Told)]
     private readonly struct Launch(
         AdaGradNorm norm, AcceleratorStream stream, UpdateCall call, AdaGradNormOptions options) : IUpdateLaunch
     {
@@ -187,6 +190,7 @@ public sealed class AdaGradNorm : IDisposable
         }
     }
 
+    [RequiresDynamicCode(LoadedKernels.Reason)]
     private sealed class Loaded<TParam, TGrad, TExtras>(Accelerator accelerator, DeviceFacts facts)
         where TParam : struct, IStorage
         where TGrad : struct, IStorage

@@ -1,8 +1,10 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU.Runtime;
 
 namespace Kernels.Optimizers;
 
 /// <summary>AdaGradNorm: one sum for all parameters, which therefore step together.</summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal sealed class AdaGradNormEngine : WholeTensorEngine
 {
     private readonly AdaGradNormOptions _options;

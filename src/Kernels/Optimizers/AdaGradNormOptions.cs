@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Optimizers;
 using Kernels.Validation;
@@ -8,6 +9,7 @@ namespace Kernels.Optimizers;
 /// AdaGradNorm (Ward, Wu, Bottou 2020, arXiv:1806.01811): one step size for all parameters,
 /// <c>b² += |g|²; p -= LearningRate / b * g</c>. State: <c>sum</c>, one number. 16 bytes a parameter (F32).
 /// </summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed record AdaGradNormOptions : OptimizerOptions
 {
     /// <summary>The published form, with a step size of 0.01.</summary>

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Kernels.DeviceCode.Optimizers;
 using Kernels.Validation;
 
@@ -5,6 +6,7 @@ namespace Kernels.Optimizers;
 
 /// <summary>AdaGrad (Duchi, Hazan, Singer 2011), with PyTorch's learning-rate decay.</summary>
 /// <remarks>State: <c>sum</c>. 20 bytes a parameter (F32).</remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed record AdaGradOptions : ElementwiseOptions
 {
     private static readonly UpdateForm s_form = new UpdateForm<AdaGradRule>(

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Optimizers;
@@ -15,6 +16,7 @@ namespace Kernels.Optimizers;
 /// the first with a kind of storage, and never waits; it owns its scratch memory, so steps of one object must be on one
 /// stream, one after the other.
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class Adafactor : IDisposable
 {
     private static readonly string[] s_stateNames = ["rowVariance", "columnVariance"];
@@ -304,6 +306,7 @@ public sealed class Adafactor : IDisposable
         internal ArrayView<float> Folds;
     }
 
+    [UnconditionalSuppressMessage("AOT", "IL3050", Justification = LoadedKernels.Told)]
     private readonly struct Launch<TMoments>(
         Adafactor adafactor, AcceleratorStream stream, ArrayView<StepControl> control, Memory memory,
         AdafactorScalars scalars) : IUpdateLaunch
@@ -401,6 +404,7 @@ public sealed class Adafactor : IDisposable
         }
     }
 
+    [RequiresDynamicCode(LoadedKernels.Reason)]
     private sealed class Loaded<TParam, TGrad, TMoments, TExtras>(Accelerator accelerator, DeviceFacts facts)
         where TParam : struct, IStorage
         where TGrad : struct, IStorage

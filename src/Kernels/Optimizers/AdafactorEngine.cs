@@ -1,8 +1,10 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU.Runtime;
 
 namespace Kernels.Optimizers;
 
 /// <summary>Adafactor: a set of launches for each parameter; its state is a row and a column, or a vector.</summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal sealed class AdafactorEngine : WholeTensorEngine
 {
     private readonly Adafactor[] _adafactors;

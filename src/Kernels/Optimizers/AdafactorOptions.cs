@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Optimizers;
 using Kernels.Launching;
@@ -11,6 +12,7 @@ namespace Kernels.Optimizers;
 /// vector. 28 bytes a parameter of a matrix (F32).
 /// </summary>
 /// <remarks>The decay is always decoupled.</remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed record AdafactorOptions : OptimizerOptions
 {
     /// <summary>The defaults of PyTorch.</summary>

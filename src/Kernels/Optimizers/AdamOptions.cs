@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Kernels.DeviceCode.Optimizers;
 using Kernels.Validation;
 
@@ -20,6 +21,7 @@ public enum AmsGradRule
 /// State: <c>exp_avg</c>, <c>exp_avg_sq</c>, and <c>max_exp_avg_sq</c> with AMSGrad. 28 bytes a parameter, 36 with
 /// AMSGrad (F32).
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public record AdamOptions : ElementwiseOptions
 {
     private static readonly UpdateForm s_adam = new UpdateForm<AdamRule>(
@@ -90,6 +92,7 @@ public record AdamOptions : ElementwiseOptions
 /// <summary>
 /// AdamW (Loshchilov, Hutter 2017, arXiv:1711.05101): <see cref="AdamOptions"/> with decoupled weight decay of 0.01.
 /// </summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed record AdamWOptions : AdamOptions
 {
     /// <summary>The published defaults.</summary>

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Optimizers;
@@ -13,6 +14,7 @@ namespace Kernels.Optimizers;
 /// calls of one object must be on one stream, one after the other. The number of launches depends on the test and, through
 /// the folds of sums 64 to 1, on the logarithm of the number of parameters.
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class BatchTest : IDisposable
 {
     private readonly Accelerator _accelerator;
@@ -219,6 +221,7 @@ public sealed class BatchTest : IDisposable
         internal BatchFinish Finish;
     }
 
+    [RequiresDynamicCode(LoadedKernels.Reason)]
     private sealed class Kind<TGrad>(Accelerator accelerator, DeviceFacts facts) : IKind
         where TGrad : struct, IStorage
     {

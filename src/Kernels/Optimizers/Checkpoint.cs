@@ -28,16 +28,28 @@ internal sealed class Checkpoint(
     }
 
     /// <summary>Reads everything; the steps of the optimizer.</summary>
-    /// <param name="stream">The file.</param>
+    /// <param name="streams">The file, or those of all shards.</param>
     /// <param name="queue">The session's stream.</param>
     /// <param name="steps">Steps of each parameter, written.</param>
-    /// <exception cref="InvalidDataException">The file does not fit; nothing is changed.</exception>
-    internal int Load(Stream stream, AcceleratorStream queue, Span<int> steps)
+    /// <param name="isPart">Whether the files may hold more than this optimizer has.</param>
+    /// <exception cref="InvalidDataException">A file does not fit; nothing is changed.</exception>
+    internal int Load(ReadOnlySpan<Stream> streams, AcceleratorStream queue, Span<int> steps, bool isPart)
     {
-        using var file = new SafeTensorsFile(stream, leaveOpen: true);
+        var files = new List<SafeTensorsFile>();
+        foreach (Stream stream in streams)
+        {
+            files.Add(new SafeTensorsFile(stream, leaveOpen: true)); // holds nothing but the stream
+        }
+
         List<OptimizerFile.Entry> entries = Entries();
-        OptimizerFile.Check(file, entries, OptimizerFile.Metadata(options));
+        OptimizerFile.Check(files, entries, OptimizerFile.Metadata(options), isPart);
+        SafeTensorsFile file = files[0];
         int stepCount = Number<int>(file, "step");
+        if (files.Exists(other => Number<int>(other, "step") != stepCount))
+        {
+            throw new InvalidDataException("The files are of different steps.");
+        }
+
         if (scaler is not null)
         {
             double scale = Number<double>(file, "loss_scale");
@@ -52,10 +64,13 @@ internal sealed class Checkpoint(
             }
         }
 
-        OptimizerFile.Load(file, queue, entries, steps);
+        OptimizerFile.Load(files, queue, entries, steps);
         tensors.RenewCopies(queue);
         return stepCount;
     }
+
+    /// <summary>Whether one state serves all parameters, so that they cannot be shared out.</summary>
+    internal bool IsWhole => engine.SharedState.Count > 0;
 
     private static T Number<T>(SafeTensorsFile file, string key)
         where T : ISpanParsable<T> =>

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.Dct;
@@ -6,6 +7,7 @@ using Kernels.DeviceCode.Optimizers;
 namespace Kernels.Optimizers;
 
 /// <summary>DCT-AdamW: AdamW in the columns that were chosen.</summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal sealed class DctAdamWEngine : MatrixEngine
 {
     private readonly DctAdamWOptions _options;
@@ -166,6 +168,7 @@ internal sealed class DctAdamWEngine : MatrixEngine
     }
 
     /// <summary>The state of a matrix.</summary>
+    [RequiresDynamicCode(LoadedKernels.Reason)]
     private sealed class Matrix : IDisposable
     {
         private readonly ArenaTensor _mean;

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU.Runtime;
 using Kernels.Validation;
 
@@ -32,6 +33,7 @@ public enum ErrorFeedback
 /// adam.Step(gradient);
 /// </code></example>
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed record DctAdamWOptions : LowRankOptions
 {
     /// <summary>Decay of the mean of the gradients, in [0, 1).</summary>

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Kernels.DeviceCode.Optimizers;
 using Kernels.Validation;
 
@@ -5,6 +6,7 @@ namespace Kernels.Optimizers;
 
 /// <summary>diffGrad (Dubey et al. 2019, arXiv:1909.11015), in the authors' corrected form.</summary>
 /// <remarks>State: <c>exp_avg</c>, <c>exp_avg_sq</c>, <c>previous_grad</c>. 36 bytes a parameter (F32).</remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed record DiffGradOptions : ElementwiseOptions
 {
     private static readonly UpdateForm s_form = new UpdateForm<DiffGradRule>(

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Optimizers;
@@ -33,6 +34,7 @@ namespace Kernels.Optimizers;
 /// adam.Step(stream, weights.View, gradients.View, codesM.View, codesV.View, scalesM.View, scalesV.View, step: 1);
 /// </code></example>
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class EightBitAdamLauncher
 {
     private readonly EightBitUpdater _updater;
@@ -261,6 +263,7 @@ public sealed class EightBitAdamLauncher
         ((int)Math.Min(blocks - first, _updater.Facts.MaxGrid), Update.BlockLength);
 
     /// <summary>The kernels of whole state tensors; launches hold the gate, as in Updater.</summary>
+    [RequiresDynamicCode(LoadedKernels.Reason)]
     private sealed class StateKernels(Accelerator accelerator)
     {
         internal static readonly Lock Gate = new();

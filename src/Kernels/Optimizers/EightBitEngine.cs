@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Optimizers;
@@ -8,6 +9,7 @@ namespace Kernels.Optimizers;
 /// Adam and AdamW with 8-bit state: two launches a step, one for the parameters whose state is in 8 bits and one for
 /// the small ones before them in the arena, whose state stays F32.
 /// </summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal sealed class EightBitEngine : OptimizerEngine
 {
     private readonly Arena _arena;

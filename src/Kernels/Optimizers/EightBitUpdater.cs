@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Optimizers;
@@ -12,6 +13,7 @@ namespace Kernels.Optimizers;
 /// <summary>Adam with 8-bit state, loaded on an accelerator; arguments are checked by the caller.</summary>
 /// <param name="accelerator">Where the tensors lie.</param>
 /// <param name="adam">Folds the rules.</param>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal sealed class EightBitUpdater(Accelerator accelerator, Updater<AdamRule> adam) : Updater(accelerator)
 {
     // Work worth the start of a group on an OpenCL CPU device: 4,096 elements take 14 microseconds of a core.
@@ -54,6 +56,7 @@ internal sealed class EightBitUpdater(Accelerator accelerator, Updater<AdamRule>
             static (_, accelerator) => new Loaded<TRules, TParam, TGrad, TExtras>(accelerator),
             Accelerator);
 
+    [UnconditionalSuppressMessage("AOT", "IL3050", Justification = LoadedKernels.Told)]
     private readonly struct WholeLaunch(
         EightBitUpdater updater, AcceleratorStream stream, EightBitMoments moments, AdamRule rule, LinearWalk walk)
         : IUpdateLaunch
@@ -89,6 +92,7 @@ internal sealed class EightBitUpdater(Accelerator accelerator, Updater<AdamRule>
         }
     }
 
+    [UnconditionalSuppressMessage("AOT", "IL3050", Justification = LoadedKernels.Told)]
     private readonly struct TableLaunch(
         EightBitUpdater updater, AcceleratorStream stream, EightBitMoments moments, RuleTable rules, long blocks,
         LinearWalk walk) : IUpdateLaunch
@@ -107,6 +111,7 @@ internal sealed class EightBitUpdater(Accelerator accelerator, Updater<AdamRule>
     }
 
     /// <summary>The steps of one combination of types; launches hold the gate, as in Updater.</summary>
+    [RequiresDynamicCode(LoadedKernels.Reason)]
     private sealed class Loaded<TRules, TParam, TGrad, TExtras>(Accelerator accelerator)
         where TRules : struct, IBlockRules
         where TParam : struct, IStorage
@@ -155,6 +160,7 @@ internal sealed class EightBitUpdater(Accelerator accelerator, Updater<AdamRule>
         }
     }
 
+    [RequiresDynamicCode(LoadedKernels.Reason)]
     private sealed class Table(EightBitUpdater updater, Chunk[] chunks, int rules)
         : UpdateTable<AdamRule>(updater.Accelerator, chunks, rules)
     {

@@ -1,9 +1,11 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Optimizers;
 
 namespace Kernels.Optimizers;
 
 /// <summary>Options of an optimizer that updates every element by itself.</summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public abstract record ElementwiseOptions : OptimizerOptions
 {
     private protected ElementwiseOptions() { }

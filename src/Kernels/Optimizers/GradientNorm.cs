@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Optimizers;
@@ -18,6 +19,7 @@ namespace Kernels.Optimizers;
 /// 262,144 elements, two to 16.7 million, three to 1.07 billion.
 /// The result depends on the lengths and the device alone, not on how the work is laid out.
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class GradientNorm : IDisposable
 {
     private readonly Accelerator _accelerator;

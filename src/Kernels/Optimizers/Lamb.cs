@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Optimizers;
@@ -16,6 +17,7 @@ namespace Kernels.Optimizers;
 /// allocates nothing, after the first with a kind of storage, and never waits; it owns its scratch memory, so steps of
 /// one object must be on one stream, one after the other.
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class Lamb : IDisposable
 {
     private const int RunLength = 256;
@@ -246,6 +248,7 @@ public sealed class Lamb : IDisposable
         internal ArrayView<float> Rates;
     }
 
+    [UnconditionalSuppressMessage("AOT", "IL3050", Justification = LoadedKernels.Told)]
     private readonly struct Launch(
         Lamb lamb, AcceleratorStream stream, ArrayView<StepControl> control, Memory memory, LambScalars scalars,
         long length) : IUpdateLaunch
@@ -290,6 +293,7 @@ public sealed class Lamb : IDisposable
         }
     }
 
+    [RequiresDynamicCode(LoadedKernels.Reason)]
     private sealed class Loaded<TParam, TGrad, TExtras>(Accelerator accelerator, DeviceFacts facts)
         where TParam : struct, IStorage
         where TGrad : struct, IStorage

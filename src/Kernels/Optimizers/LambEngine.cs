@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU.Runtime;
 
 namespace Kernels.Optimizers;
@@ -6,6 +7,7 @@ namespace Kernels.Optimizers;
 /// LAMB: one set of launches for all parameters while they lie in the arena, share their options and none is frozen;
 /// else one set for each.
 /// </summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal sealed class LambEngine : WholeTensorEngine
 {
     private readonly ArenaTensor _mean;

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Optimizers;
 using Kernels.Validation;
@@ -9,6 +10,7 @@ namespace Kernels.Optimizers;
 /// parameters and of the direction. State: <c>exp_avg</c>, <c>exp_avg_sq</c>. 42 bytes a parameter (F32).
 /// </summary>
 /// <remarks>Decoupled, the default, adds the decay to the direction before its norm is taken, as published.</remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed record LambOptions : OptimizerOptions
 {
     /// <summary>The published defaults.</summary>

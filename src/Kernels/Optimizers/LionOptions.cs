@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Kernels.DeviceCode.Optimizers;
 using Kernels.Validation;
 
@@ -5,6 +6,7 @@ namespace Kernels.Optimizers;
 
 /// <summary>Lion (Chen et al. 2023, arXiv:2302.06675); weight decay is decoupled unless said otherwise.</summary>
 /// <remarks>State: <c>exp_avg</c>. 20 bytes a parameter (F32).</remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed record LionOptions : ElementwiseOptions
 {
     private static readonly UpdateForm s_form = new UpdateForm<LionRule>(

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Optimizers;
@@ -7,6 +8,7 @@ using Kernels.Validation;
 namespace Kernels.Optimizers;
 
 /// <summary>How a loss scale starts and changes.</summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed record LossScalerOptions
 {
     /// <summary>The first scale; in [2^-126, 2^126].</summary>
@@ -45,6 +47,7 @@ public sealed record LossScalerOptions
 /// ArrayView{float}, ArrayView{float}, double, LossScaler)"/>, the step, then <see cref="Update"/> or
 /// <see cref="UpdateOnDevice"/>. Not safe for several threads at once.
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class LossScaler : IDisposable
 {
     private readonly Accelerator _accelerator;

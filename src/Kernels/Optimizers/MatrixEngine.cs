@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Dct;
@@ -11,6 +12,7 @@ namespace Kernels.Optimizers;
 /// What the optimizers of matrices share: a set of launches for each matrix, AdamW for what is none, and the ways in and out
 /// when gradients, parameters or extras ask for more than a plain step in F32.
 /// </summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal abstract class MatrixEngine : WholeTensorEngine
 {
     private static readonly SgdOptions s_descent = new() { Decoupled = true };

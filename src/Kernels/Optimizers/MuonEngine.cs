@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.Dct;
@@ -6,6 +7,7 @@ using Kernels.DeviceCode.Optimizers;
 namespace Kernels.Optimizers;
 
 /// <summary>Muon: momentum, made orthogonal.</summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal sealed class MuonEngine : MatrixEngine
 {
     private readonly MuonOptions _options;

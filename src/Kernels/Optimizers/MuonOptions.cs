@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU.Runtime;
 using Kernels.Validation;
 
@@ -14,6 +15,7 @@ namespace Kernels.Optimizers;
 /// muon.Step(gradient);
 /// </code></example>
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed record MuonOptions : MatrixOptions
 {
     /// <summary>The author's defaults.</summary>

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU.Runtime;
 using Kernels.Validation;
 
@@ -18,6 +19,7 @@ namespace Kernels.Optimizers;
 /// adam.Download("w", weights);
 /// </code></example>
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class Optimizer : IDisposable
 {
     private readonly Session _session;
@@ -374,7 +376,38 @@ public sealed class Optimizer : IDisposable
     {
         Require.NotNull(stream);
         Settle();
-        _stepCount = _checkpoint.Load(stream, _session.Stream, _steps);
+        _stepCount = _checkpoint.Load([stream], _session.Stream, _steps, isPart: false);
+        Regroup();
+    }
+
+    /// <summary>
+    /// Loads this optimizer's part of what several wrote by <see cref="Save"/>, each with some of the parameters; however
+    /// many they were and whoever had which.
+    /// </summary>
+    /// <remarks>
+    /// With the parameters shared out by <see cref="ParameterShards"/>, each process keeps the state of its own (ZeRO-1,
+    /// Rajbhandari et al. 2020, arXiv:1910.02054) and steps them to the same bits as one optimizer of all of them would; but
+    /// not where a step depends on all: clipping by the norm is by that of the own gradients, and stochastic rounding draws
+    /// by the place in memory.
+    /// </remarks>
+    /// <param name="streams">The files of all shards; seekable; stay open.</param>
+    /// <exception cref="ArgumentException">There is no file, or one is null.</exception>
+    /// <exception cref="InvalidOperationException">The algorithm has one state for all parameters.</exception>
+    /// <exception cref="InvalidDataException">The files do not fit; the message says why, and nothing is changed.</exception>
+    public void LoadShards(params ReadOnlySpan<Stream> streams)
+    {
+        if (streams.IsEmpty || streams.Contains(null))
+        {
+            throw new ArgumentException("One file at least is needed, and none may be null.", nameof(streams));
+        }
+
+        if (_checkpoint.IsWhole)
+        {
+            throw new InvalidOperationException($"{Options.GetType().Name} has one state for all parameters.");
+        }
+
+        Settle();
+        _stepCount = _checkpoint.Load(streams, _session.Stream, _steps, isPart: true);
         Regroup();
     }
 

@@ -56,35 +56,46 @@ internal static class OptimizerFile
         writer.Finish();
     }
 
-    /// <summary>Refuses a file that does not fit, before anything is changed.</summary>
-    /// <exception cref="InvalidDataException">It does not fit; the message says why.</exception>
+    /// <summary>Refuses files that do not fit, before anything is changed.</summary>
+    /// <param name="files">One file, or one for each shard.</param>
+    /// <param name="entries">What is wanted.</param>
+    /// <param name="metadata">What the files must say of themselves.</param>
+    /// <param name="isPart">Whether the files may hold more than is wanted.</param>
+    /// <exception cref="InvalidDataException">They do not fit; the message says why.</exception>
     internal static void Check(
-        SafeTensorsFile file, IReadOnlyList<Entry> entries, IReadOnlyDictionary<string, string> metadata)
+        IReadOnlyList<SafeTensorsFile> files, IReadOnlyList<Entry> entries, IReadOnlyDictionary<string, string> metadata,
+        bool isPart)
     {
-        foreach ((string key, string wanted) in metadata)
-        {
-            string got = file.Metadata.GetValueOrDefault(key, "nothing");
-            if (IsIdentity(key) && !string.Equals(got, wanted, StringComparison.Ordinal))
-            {
-                throw new InvalidDataException($"The file's {key} must be '{wanted}', and is '{got}'.");
-            }
-        }
-
         var names = entries.Select(e => e.Info.Name).ToHashSet(StringComparer.Ordinal);
-        foreach (SafeTensorInfo tensor in file.Tensors)
+        var seen = new HashSet<string>(StringComparer.Ordinal);
+        foreach (SafeTensorsFile file in files)
         {
-            if (!names.Contains(tensor.Name))
+            foreach ((string key, string wanted) in metadata)
             {
-                throw new InvalidDataException($"The file has a tensor '{tensor.Name}' that the optimizer lacks.");
+                string got = file.Metadata.GetValueOrDefault(key, "nothing");
+                if (IsIdentity(key) && !string.Equals(got, wanted, StringComparison.Ordinal))
+                {
+                    throw new InvalidDataException($"The file's {key} must be '{wanted}', and is '{got}'.");
+                }
+            }
+
+            foreach (SafeTensorInfo tensor in file.Tensors)
+            {
+                if (!isPart && !names.Contains(tensor.Name))
+                {
+                    throw new InvalidDataException($"The file has a tensor '{tensor.Name}' that the optimizer lacks.");
+                }
+
+                if (!seen.Add(tensor.Name))
+                {
+                    throw new InvalidDataException($"Two of the files have a tensor '{tensor.Name}'.");
+                }
             }
         }
 
         foreach (Entry entry in entries)
         {
-            if (!file.TryFind(entry.Info.Name, out SafeTensorInfo? found))
-            {
-                throw new InvalidDataException($"The file lacks the tensor '{entry.Info.Name}'.");
-            }
+            SafeTensorsFile file = Holder(files, entry.Info.Name, out SafeTensorInfo found);
 
             if (found.Type != entry.Info.Type || !found.Shape.SequenceEqual(entry.Info.Shape))
             {
@@ -105,10 +116,11 @@ internal static class OptimizerFile
     }
 
     internal static void Load(
-        SafeTensorsFile file, AcceleratorStream queue, IReadOnlyList<Entry> entries, Span<int> steps)
+        IReadOnlyList<SafeTensorsFile> files, AcceleratorStream queue, IReadOnlyList<Entry> entries, Span<int> steps)
     {
         foreach (Entry entry in entries)
         {
+            SafeTensorsFile file = Holder(files, entry.Info.Name, out _);
             switch (entry.Info.Type)
             {
                 case SafeTensorType.I64:
@@ -146,6 +158,21 @@ internal static class OptimizerFile
         ["optimizer"] = options.GetType().Name,
         ["options"] = options.ToString(),
     };
+
+    private static SafeTensorsFile Holder(IReadOnlyList<SafeTensorsFile> files, string name, out SafeTensorInfo tensor)
+    {
+        foreach (SafeTensorsFile file in files)
+        {
+            if (file.TryFind(name, out SafeTensorInfo? found))
+            {
+                tensor = found;
+                return file;
+            }
+        }
+
+        throw new InvalidDataException(
+            $"{(files.Count == 1 ? "The file lacks" : "None of the files has")} the tensor '{name}'.");
+    }
 
     private static bool IsIdentity(string key) => key is "format" or "optimizer";
 

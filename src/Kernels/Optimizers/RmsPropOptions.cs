@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Kernels.DeviceCode.Optimizers;
 using Kernels.Validation;
 
@@ -8,6 +9,7 @@ namespace Kernels.Optimizers;
 /// State: <c>square_avg</c>, then <c>momentum_buffer</c> and <c>grad_avg</c> where used. 20, 28 or 36 bytes a parameter
 /// (F32).
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed record RmsPropOptions : ElementwiseOptions
 {
     private static readonly UpdateForm s_plain = new UpdateForm<RmsPropRule>(

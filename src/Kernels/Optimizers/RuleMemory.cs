@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.InteropServices;
 using ILGPU;
 using ILGPU.Runtime;
@@ -9,6 +10,7 @@ namespace Kernels.Optimizers;
 /// A small table of rules on the device that is renewed from the host step after step: only what has changed, behind the
 /// steps that are enqueued, without waiting for them and without an allocation.
 /// </summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal sealed class RuleMemory<TRule>(Accelerator accelerator, int length) : IDisposable
     where TRule : unmanaged, IUpdateRule
 {

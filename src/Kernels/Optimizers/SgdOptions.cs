@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Kernels.DeviceCode.Optimizers;
 using Kernels.Validation;
 
@@ -5,6 +6,7 @@ namespace Kernels.Optimizers;
 
 /// <summary>Stochastic gradient descent, with momentum where it is not 0; PyTorch's conventions.</summary>
 /// <remarks>State: none, or <c>momentum_buffer</c>. 12 bytes a parameter, 20 with momentum (F32).</remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed record SgdOptions : ElementwiseOptions
 {
     private static readonly UpdateForm s_plain = new UpdateForm<SgdRule>(

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Optimizers;
@@ -8,6 +9,7 @@ namespace Kernels.Optimizers;
 /// What stands before an optimizer's step when gradients are clipped or scaled: their norm, the factor and the skip
 /// flag, all on the device.
 /// </summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal sealed class StepGuard : IDisposable
 {
     private readonly OptimizerSettings _settings;

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.Dct;
@@ -7,6 +8,7 @@ using Kernels.Launching;
 namespace Kernels.Optimizers;
 
 /// <summary>Matrices of an optimizer that are projected: transforms of each length once, and scratch for the largest.</summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal sealed class SubspaceSet(Accelerator accelerator) : IDisposable
 {
     private readonly Dictionary<(Basis, int), TransformEngine> _transforms = [];

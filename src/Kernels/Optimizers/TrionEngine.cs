@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.Dct;
@@ -5,6 +6,7 @@ using Kernels.Dct;
 namespace Kernels.Optimizers;
 
 /// <summary>Trion: the columns of the momentum that were chosen, made orthogonal.</summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal sealed class TrionEngine : MatrixEngine
 {
     private readonly TrionOptions _options;

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU.Runtime;
 using Kernels.Validation;
 
@@ -17,6 +18,7 @@ namespace Kernels.Optimizers;
 /// trion.Step(gradient);
 /// </code></example>
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed record TrionOptions : LowRankOptions
 {
     /// <summary>The authors' defaults.</summary>
@@ -55,6 +57,7 @@ public sealed record TrionOptions : LowRankOptions
 }
 
 /// <summary>The parameters that an optimizer of orthogonal updates leaves to AdamW.</summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal static class SideGroup
 {
     /// <summary>The defaults of Jordan's and of Trion's authors' code.</summary>

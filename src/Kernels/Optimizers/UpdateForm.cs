@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Optimizers;
 
@@ -15,6 +16,7 @@ internal abstract class UpdateForm(IReadOnlyList<string> stateNames)
 /// <summary>The form of one rule.</summary>
 /// <param name="stateNames">Names of the state tensors, as many as the rule keeps.</param>
 /// <param name="fold">The rule's constants for options and a step, counted from 1; computed in double.</param>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal sealed class UpdateForm<TRule>(
     IReadOnlyList<string> stateNames, Func<ElementwiseOptions, int, TRule> fold) : UpdateForm(stateNames)
     where TRule : unmanaged, IUpdateRule

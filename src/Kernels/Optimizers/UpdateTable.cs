@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Optimizers;
@@ -17,6 +18,7 @@ internal abstract class UpdateTable : IDisposable
 }
 
 /// <summary>Rules and chunks of an arena, on the host and on the device.</summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal abstract class UpdateTable<TRule> : UpdateTable
     where TRule : unmanaged, IUpdateRule
 {

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Optimizers;
@@ -39,6 +40,7 @@ internal abstract class Updater(Accelerator accelerator)
 }
 
 /// <summary>The updater of one rule.</summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal sealed class Updater<TRule>(Accelerator accelerator, Func<ElementwiseOptions, int, TRule> fold)
     : Updater(accelerator)
     where TRule : unmanaged, IUpdateRule
@@ -70,6 +72,7 @@ internal sealed class Updater<TRule>(Accelerator accelerator, Func<ElementwiseOp
             static (_, accelerator) => new Loaded<TParam, TGrad, TExtras>(accelerator),
             Accelerator);
 
+    [UnconditionalSuppressMessage("AOT", "IL3050", Justification = LoadedKernels.Told)]
     private readonly struct WholeLaunch(
         Updater<TRule> updater, AcceleratorStream stream, TRule rule, long length, LinearWalk walk) : IUpdateLaunch
     {
@@ -98,6 +101,7 @@ internal sealed class Updater<TRule>(Accelerator accelerator, Func<ElementwiseOp
         }
     }
 
+    [UnconditionalSuppressMessage("AOT", "IL3050", Justification = LoadedKernels.Told)]
     private readonly struct BlockLaunch(
         Updater<TRule> updater, AcceleratorStream stream, ArrayView<TRule> rules, ArrayView<Chunk> chunks,
         LinearWalk walk) : IUpdateLaunch
@@ -131,6 +135,7 @@ internal sealed class Updater<TRule>(Accelerator accelerator, Func<ElementwiseOp
     /// gate: ILGPU sets an OpenCL kernel's arguments on the kernel, which it shares among all who load it, and two
     /// threads must not do so at once. So the gate is one for all updaters.
     /// </summary>
+    [RequiresDynamicCode(LoadedKernels.Reason)]
     private sealed class Loaded<TParam, TGrad, TExtras>(Accelerator accelerator)
         where TParam : struct, IStorage
         where TGrad : struct, IStorage
@@ -166,6 +171,7 @@ internal sealed class Updater<TRule>(Accelerator accelerator, Func<ElementwiseOp
                 Update.BlockStrips<TRule, TParam, TGrad, TExtras>);
     }
 
+    [RequiresDynamicCode(LoadedKernels.Reason)]
     private sealed class Table(Updater<TRule> updater, Chunk[] chunks, int rules)
         : UpdateTable<TRule>(updater.Accelerator, chunks, rules)
     {

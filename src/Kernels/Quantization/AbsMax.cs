@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Quantization;
@@ -22,6 +23,7 @@ namespace Kernels.Quantization;
 /// calls of one object must be on one stream, one after the other.
 /// </para>
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class AbsMax : IDisposable
 {
     private const int GpuChunk = 64;
@@ -102,6 +104,7 @@ public sealed class AbsMax : IDisposable
         internal abstract void Run(AbsMax owner, AcceleratorStream stream, TensorView w, TensorView scale);
     }
 
+    [RequiresDynamicCode(LoadedKernels.Reason)]
     private sealed class Loader(Accelerator accelerator, DeviceFacts facts) : IStoragePairLoader<Kind>
     {
         public Kind Load<TRow, TCode>()
@@ -109,6 +112,7 @@ public sealed class AbsMax : IDisposable
             where TCode : struct, IStorage => new Of<TRow, TCode>(accelerator, facts);
     }
 
+    [RequiresDynamicCode(LoadedKernels.Reason)]
     private sealed class Of<TWeight, TScale>(Accelerator accelerator, DeviceFacts facts) : Kind
         where TWeight : struct, IStorage
         where TScale : struct, IStorage

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Numerics;
 using ILGPU;
 using ILGPU.Runtime;
@@ -33,6 +34,7 @@ namespace Kernels.Quantization;
 /// assign.Run(stream, w.View, codebook.View, scale.View, index.View);
 /// </code></example>
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class Assign : IDisposable
 {
     private readonly Accelerator _accelerator;
@@ -174,6 +176,7 @@ public sealed class Assign : IDisposable
             ArrayView<byte> index);
     }
 
+    [RequiresDynamicCode(LoadedKernels.Reason)]
     private sealed class Loader(Assign owner) : IStoragePairLoader<Kind>
     {
         public Kind Load<TRow, TCode>()
@@ -187,6 +190,7 @@ public sealed class Assign : IDisposable
             };
     }
 
+    [RequiresDynamicCode(LoadedKernels.Reason)]
     private sealed class Single<TWeight, TScale>(Assign owner) : Kind
         where TWeight : struct, IStorage
         where TScale : struct, IStorage
@@ -217,6 +221,7 @@ public sealed class Assign : IDisposable
         }
     }
 
+    [RequiresDynamicCode(LoadedKernels.Reason)]
     private sealed class Several<TWeight, TScale, TLength>(Assign owner) : Kind
         where TWeight : struct, IStorage
         where TScale : struct, IStorage

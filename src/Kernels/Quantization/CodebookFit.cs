@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Quantization;
@@ -33,6 +34,7 @@ namespace Kernels.Quantization;
 /// fit.Run(stream, w.View, default, codebook.View, index.View);
 /// </code></example>
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class CodebookFit : IDisposable
 {
     private const int CpuChunk = 4096;
@@ -356,6 +358,7 @@ public sealed class CodebookFit : IDisposable
         }
     }
 
+    [RequiresDynamicCode(LoadedKernels.Reason)]
     private sealed class Of<TWeight>(CodebookFit owner) : IKind
         where TWeight : struct, IStorage
     {

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Quantization;
@@ -25,6 +26,7 @@ namespace Kernels.Quantization;
 /// so calls of one object must be on one stream, one after the other.
 /// </para>
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class CodebookGradient : IDisposable
 {
     // As in ItemLauncher: two threads must not set an OpenCL kernel's arguments at once.
@@ -282,6 +284,7 @@ public sealed class CodebookGradient : IDisposable
     }
 
     /// <summary>Launches the sums of parts.</summary>
+    [RequiresDynamicCode(LoadedKernels.Reason)]
     private sealed class Sums<TTerms>
         where TTerms : struct, ICodebookTerms
     {

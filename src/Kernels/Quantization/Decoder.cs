@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Quantization;
@@ -6,6 +7,7 @@ using Kernels.Launching;
 namespace Kernels.Quantization;
 
 /// <summary>Takes the codes of a layout out of their bits and hands them to a target.</summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal sealed class Decoder<TTarget>
     where TTarget : struct, IDecodeTarget
 {

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Quantization;
@@ -13,6 +14,7 @@ namespace Kernels.Quantization;
 /// nothing and does not wait (a kernel is compiled when its storage is first used). Exact without scales; one rounded
 /// product with them, and one rounding to a storage of 16 bits. Same input, same bits.
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class Dequantize : IDisposable
 {
     private readonly Accelerator _accelerator;

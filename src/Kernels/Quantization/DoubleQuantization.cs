@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Quantization;
@@ -20,6 +21,7 @@ namespace Kernels.Quantization;
 /// of one object must be on one stream, one after the other.
 /// </para>
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class DoubleQuantization : IDisposable
 {
     private readonly Accelerator _accelerator;

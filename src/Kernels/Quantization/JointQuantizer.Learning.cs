@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Quantization;
@@ -8,6 +9,7 @@ namespace Kernels.Quantization;
 public sealed partial class JointQuantizer
 {
     /// <summary>One call.</summary>
+    [RequiresDynamicCode(LoadedKernels.Reason)]
     private sealed class Learning(
         JointQuantizer owner, ArrayView<float> weights, ArrayView<float> importance,
         IProgress<JointQuantizerProgress>? progress)

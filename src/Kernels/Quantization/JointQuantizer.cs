@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Quantization;
@@ -28,6 +29,7 @@ namespace Kernels.Quantization;
 /// JointQuantizerResult result = quantizer.Learn(weights, index, codebook, scale, activations);
 /// </code></example>
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed partial class JointQuantizer : IDisposable
 {
     private const double LeastGain = 1e-4;

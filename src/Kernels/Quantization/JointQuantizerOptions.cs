@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Kernels.Optimizers;
 using Kernels.Validation;
 
@@ -17,6 +18,7 @@ public enum MappingForm
 /// <remarks>The rates of the three optimizers are in units of what they learn: latent numbers and logits as they are,
 /// codes in mean gaps of the start's codebooks, scales in the mean of the start's scales. All fall to 0 along half a
 /// cosine.</remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed record JointQuantizerOptions
 {
     /// <summary>Steps of gradient descent on codes, scales and mapping together; at least 0.</summary>

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Quantization;
@@ -19,6 +20,7 @@ namespace Kernels.Quantization;
 /// 12 bytes a weight. NaN has code 0.
 /// </para>
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class Latent : IDisposable
 {
     private readonly Accelerator _accelerator;

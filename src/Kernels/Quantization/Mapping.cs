@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Quantization;
@@ -44,6 +45,7 @@ namespace Kernels.Quantization;
 /// <see cref="Latent"/> for a form with 4.
 /// </para>
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class Mapping : IDisposable
 {
     private const int MostInRegisters = 16;
@@ -228,6 +230,7 @@ public sealed class Mapping : IDisposable
         };
     }
 
+    [RequiresDynamicCode(LoadedKernels.Reason)]
     private sealed class Rows<TRow, TDecay>(Accelerator accelerator, DeviceFacts facts) : IKind
         where TRow : struct, IMappingRow<TRow>
         where TDecay : struct, IMappingDecay
@@ -238,6 +241,7 @@ public sealed class Mapping : IDisposable
             _launcher.Run(stream, new MappingWork<TRow, TDecay> { Arguments = arguments }, 0, weights, grain: 512);
     }
 
+    [RequiresDynamicCode(LoadedKernels.Reason)]
     private sealed class Long<TDecay>(Accelerator accelerator, DeviceFacts facts) : IKind
         where TDecay : struct, IMappingDecay
     {

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Quantization;
@@ -9,6 +10,7 @@ namespace Kernels.Quantization;
 
 /// <summary>Packs codes into bits, as <see cref="CodeFormat"/> says, on the caller's accelerator.</summary>
 /// <remarks>Load once, pack often. A call allocates nothing and does not wait. Exact.</remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class Pack
 {
     private readonly Accelerator _accelerator;

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Quantization;
@@ -7,6 +8,7 @@ using Device = Kernels.DeviceCode.Quantization.PartialSums;
 namespace Kernels.Quantization;
 
 /// <summary>Products of vectors with rows of vector codes by tables of partial sums, a vector after the other.</summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal sealed class PartialSums : IDisposable
 {
     // Tables of some blocks at a time.

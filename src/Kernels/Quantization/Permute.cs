@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Quantization;
@@ -15,6 +16,7 @@ namespace Kernels.Quantization;
 /// same order: the network computes the same. Bits are moved as they are. A call allocates nothing and does not wait, and
 /// may be made from any thread.
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class Permute : IDisposable
 {
     private readonly Accelerator _accelerator;

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Linear;
@@ -27,6 +28,7 @@ namespace Kernels.Quantization;
 /// product.Multiply(stream, x.View, 1, packed.View, codebook.View, scale.View, y.View);
 /// </code></example>
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class QuantizedProduct : IDisposable
 {
     private static readonly Lock s_gate = new(); // as in ItemLauncher
@@ -224,6 +226,7 @@ public sealed class QuantizedProduct : IDisposable
             int parts, bool isUnscaled);
     }
 
+    [RequiresDynamicCode(LoadedKernels.Reason)]
     private sealed class Passes<TActivation> : Passes
         where TActivation : struct, IActivation
     {

@@ -1,6 +1,9 @@
+using System.Diagnostics.CodeAnalysis;
+
 namespace Kernels.Quantization;
 
 /// <summary>Which way a product with a packed matrix goes. A pure function of the sizes.</summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal static class QuantizedProductPlan
 {
     // PoCL 6, 2 cores, 4096 x 4096, 64 vectors: 1 MiB 54 ms, 4 MiB 47, 16 MiB 41: a product of many rows packs x less often.

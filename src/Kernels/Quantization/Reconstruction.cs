@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Quantization;
@@ -23,6 +24,7 @@ namespace Kernels.Quantization;
 /// products take it.
 /// </para>
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class Reconstruction : IDisposable
 {
     private readonly Accelerator _accelerator;

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Quantization;
@@ -8,6 +9,7 @@ using Kernels.Linear;
 namespace Kernels.Quantization;
 
 /// <summary>Dequantizes planar rows that have one codebook and one scale each, with codes that are numbers.</summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal sealed class RowDequantizer<TStorage>
     where TStorage : struct, IStorage
 {

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Quantization;
@@ -8,6 +9,7 @@ namespace Kernels.Quantization;
 
 /// <summary>Takes codes out of their bits, on the caller's accelerator.</summary>
 /// <remarks>Load once, unpack often. A call allocates nothing and does not wait. Exact.</remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class Unpack
 {
     private readonly Accelerator _accelerator;

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.Launching;
@@ -37,6 +38,7 @@ namespace Kernels.VectorQuantization;
 /// adam.Step(stream, bridge.Parameters, bridge.Gradients, [mean.View, square.View], step);
 /// </code></example>
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class Bridge : IDisposable
 {
     private readonly Accelerator _accelerator;

@@ -1,9 +1,11 @@
+using System.Diagnostics.CodeAnalysis;
 using Kernels.Linear;
 using Kernels.Validation;
 
 namespace Kernels.VectorQuantization;
 
 /// <summary>The shape of a <see cref="Bridge"/>; the defaults are the published ones (QBridge-L with 16 codes a patch).</summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed record BridgeOptions
 {
     /// <summary>Codes of a patch, which make a token together; at least 1, and a divisor of the number of codes.</summary>

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.Launching;
@@ -6,6 +7,7 @@ using Kernels.Linear;
 namespace Kernels.VectorQuantization;
 
 /// <summary>The two passes of a bridge and their memory; what the caller gives has been checked.</summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal sealed class BridgePass : IDisposable
 {
     private readonly Accelerator _accelerator;

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Storage;
@@ -33,6 +34,7 @@ internal sealed class CertifyScratch : IDisposable
 }
 
 /// <summary>The launches between a search and its result that make it certain: <see cref="NearestCertify"/>.</summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal sealed class Certifier<TRow, TCode, TMetric>
     where TRow : struct, IStorage
     where TCode : struct, IStorage

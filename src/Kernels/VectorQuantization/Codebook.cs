@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.Linear;
@@ -32,6 +33,7 @@ namespace Kernels.VectorQuantization;
 /// book.Decode(index, output);
 /// </code></example>
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed partial class Codebook : IDisposable
 {
     private readonly Session _session;

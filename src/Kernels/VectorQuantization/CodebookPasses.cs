@@ -1,9 +1,11 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 
 namespace Kernels.VectorQuantization;
 
 /// <summary>The launchers of a codebook, made for the largest batch so far.</summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal sealed class CodebookPasses : IDisposable
 {
     private readonly int _heads;

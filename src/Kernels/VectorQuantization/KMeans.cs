@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Storage;
@@ -22,6 +23,7 @@ namespace Kernels.VectorQuantization;
 /// stream, one after the other.
 /// </para>
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class KMeans : IDisposable
 {
     // Centres between two reports.
@@ -244,6 +246,7 @@ public sealed class KMeans : IDisposable
         }
     }
 
+    [RequiresDynamicCode(LoadedKernels.Reason)]
     private sealed class Kind<TRow>(SegmentMemory memory) : IKind
         where TRow : struct, IStorage
     {

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Linear;
@@ -35,6 +36,7 @@ namespace Kernels.VectorQuantization;
 /// nearest.Search(stream, x.View, codes.View, index.View, rows: 4096);
 /// </code></example>
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class NearestCode : IDisposable
 {
     private readonly Accelerator _accelerator;
@@ -152,13 +154,19 @@ public sealed class NearestCode : IDisposable
     /// <param name="margin">
     /// Out, where given: how much farther the runner-up is, [rows, heads], from the scores; infinite with one code.
     /// </param>
+    /// <param name="score">
+    /// Out, where given: the scores that decided, [rows, heads, top], for <see cref="NearestMerge"/>; minus infinity where
+    /// there is no code. Not of a certified search, where the scores of some rows do not decide.
+    /// </param>
     /// <exception cref="ArgumentNullException"><paramref name="stream"/> is null.</exception>
-    /// <exception cref="ArgumentException">A length, accelerator or stream does not fit, or an output overlaps.</exception>
+    /// <exception cref="ArgumentException">
+    /// A length, accelerator or stream does not fit, an output overlaps, or scores of a certified search are wanted.
+    /// </exception>
     /// <exception cref="ArgumentOutOfRangeException">The number of rows is out of range.</exception>
     /// <exception cref="ObjectDisposedException">This, a buffer, the stream or the accelerator is disposed.</exception>
     public void Search(
         AcceleratorStream stream, TensorView x, TensorView codes, ArrayView<int> index, int rows,
-        ArrayView<float> distance = default, ArrayView<float> margin = default)
+        ArrayView<float> distance = default, ArrayView<float> margin = default, ArrayView<float> score = default)
     {
         ObjectDisposedException.ThrowIf(_numbers.IsDisposed, this);
         LinearChecks.Call(_accelerator, stream);
@@ -170,8 +178,16 @@ public sealed class NearestCode : IDisposable
         LinearChecks.Floats(_accelerator, results * _top, places, nameof(index));
         Output(distance, results * _top, nameof(distance));
         Output(margin, results, nameof(margin));
+        Output(score, results * _top, nameof(score));
+        if (Certified && score.Length > 0)
+        {
+            throw new ArgumentException("The scores of a certified search do not decide.", nameof(score));
+        }
+
         foreach ((TensorView output, string name) in (ReadOnlySpan<(TensorView, string)>)
-            [(places, nameof(index)), (distance, nameof(distance)), (margin, nameof(margin))])
+            [
+                (places, nameof(index)), (distance, nameof(distance)), (margin, nameof(margin)), (score, nameof(score)),
+            ])
         {
             Require.Apart(x, output, nameof(x), name);
             Require.Apart(codes, output, nameof(codes), name);
@@ -179,7 +195,10 @@ public sealed class NearestCode : IDisposable
 
         Require.Apart(places, distance, nameof(index), nameof(distance));
         Require.Apart(places, margin, nameof(index), nameof(margin));
+        Require.Apart(places, score, nameof(index), nameof(score));
         Require.Apart(distance, margin, nameof(distance), nameof(margin));
+        Require.Apart(distance, score, nameof(distance), nameof(score));
+        Require.Apart(margin, score, nameof(margin), nameof(score));
         if (rows == 0)
         {
             return;
@@ -195,6 +214,7 @@ public sealed class NearestCode : IDisposable
             Index = index,
             Distance = distance,
             Margin = margin,
+            Score = score,
             Plan = plan,
             Arguments = new NearestArguments
             {
@@ -231,6 +251,7 @@ public sealed class NearestCode : IDisposable
         }
     }
 
+    [RequiresDynamicCode(LoadedKernels.Reason)]
     private sealed class Loader(NearestCode owner) : IStoragePairLoader<IKind>
     {
         public IKind Load<TRow, TCode>()
@@ -250,10 +271,12 @@ public sealed class NearestCode : IDisposable
         internal ArrayView<int> Index;
         internal ArrayView<float> Distance;
         internal ArrayView<float> Margin;
+        internal ArrayView<float> Score;
         internal NearestPlan Plan;
         internal NearestArguments Arguments;
     }
 
+    [RequiresDynamicCode(LoadedKernels.Reason)]
     private sealed class Kind<TRow, TCode, TMetric> : IKind
         where TRow : struct, IStorage
         where TCode : struct, IStorage
@@ -354,8 +377,10 @@ public sealed class NearestCode : IDisposable
                 Index = call.Index,
                 Distance = call.Distance.Length > 0 ? call.Distance : t.Scores,
                 Margin = call.Margin.Length > 0 ? call.Margin : t.Scores,
+                Score = call.Score.Length > 0 ? call.Score : t.Scores,
                 WantsDistance = call.Distance.Length > 0 ? 1 : 0,
                 WantsMargin = wantsMargin ? 1 : 0,
+                WantsScore = call.Score.Length > 0 ? 1 : 0,
             };
             _result.Run(stream, result, 0, results * t.Top, grain);
         }

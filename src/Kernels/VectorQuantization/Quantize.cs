@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Linear;
@@ -26,6 +27,7 @@ namespace Kernels.VectorQuantization;
 /// quantize.Apply(stream, x.View, codes.View, index.View, rows, output: y.View, loss: loss.View, gradX: gradX.View);
 /// </code></example>
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class Quantize : IDisposable
 {
     private readonly Accelerator _accelerator;
@@ -229,6 +231,7 @@ public sealed class Quantize : IDisposable
         && Alignment.IsPacked(_accelerator, call.Grad) && Alignment.IsPacked(_accelerator, call.Output)
         && Alignment.IsPacked(_accelerator, call.GradX);
 
+    [RequiresDynamicCode(LoadedKernels.Reason)]
     private sealed class Loader(Quantize owner) : IStoragePairLoader<IKind>
     {
         public IKind Load<TRow, TCode>()
@@ -250,6 +253,7 @@ public sealed class Quantize : IDisposable
         internal bool HasLoss;
     }
 
+    [RequiresDynamicCode(LoadedKernels.Reason)]
     private sealed class Kind<TRow, TCode> : IKind
         where TRow : struct, IStorage
         where TCode : struct, IStorage

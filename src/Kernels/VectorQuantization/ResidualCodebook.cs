@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using ILGPU;
 using Kernels.DeviceCode.VectorQuantization;
@@ -36,6 +37,7 @@ namespace Kernels.VectorQuantization;
 /// book.Decode(index, output);
 /// </code></example>
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class ResidualCodebook : IDisposable
 {
     private readonly Session _session;

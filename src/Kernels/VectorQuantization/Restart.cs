@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Storage;
@@ -22,6 +23,7 @@ namespace Kernels.VectorQuantization;
 /// of one object must be on one stream, one after the other.
 /// </para>
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class Restart : IDisposable
 {
     private readonly Accelerator _accelerator;
@@ -163,6 +165,7 @@ public sealed class Restart : IDisposable
         _picks.Dispose();
     }
 
+    [RequiresDynamicCode(LoadedKernels.Reason)]
     private sealed class Loader(Restart owner) : IStoragePairLoader<IKind>
     {
         public IKind Load<TRow, TCode>()
@@ -172,6 +175,7 @@ public sealed class Restart : IDisposable
                 : new Kind<TRow, TCode, SixteenWide>(owner._accelerator, owner._facts);
     }
 
+    [RequiresDynamicCode(LoadedKernels.Reason)]
     private sealed class Kind<TRow, TCode, TWidth>(Accelerator accelerator, DeviceFacts facts) : IKind
         where TRow : struct, IStorage
         where TCode : struct, IStorage

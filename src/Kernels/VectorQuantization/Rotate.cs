@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Linear;
@@ -25,6 +26,7 @@ namespace Kernels.VectorQuantization;
 /// that is not of a code) has output and gradient 0. NaN and infinity do not leave their row.
 /// The gradient of the commitment comes on top by <see cref="Quantize"/>, with this one as its incoming gradient.
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class Rotate
 {
     private readonly Accelerator _accelerator;
@@ -167,6 +169,7 @@ public sealed class Rotate
         _kinds.For(x.Storage, codes.Storage).Run(this, stream, call);
     }
 
+    [RequiresDynamicCode(LoadedKernels.Reason)]
     private sealed class Loader(Rotate owner) : IStoragePairLoader<IKind>
     {
         public IKind Load<TRow, TCode>()
@@ -185,6 +188,7 @@ public sealed class Rotate
         internal long Rows;
     }
 
+    [RequiresDynamicCode(LoadedKernels.Reason)]
     private sealed class Kind<TRow, TCode> : IKind
         where TRow : struct, IStorage
         where TCode : struct, IStorage

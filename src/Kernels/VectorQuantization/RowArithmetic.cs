@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU.Runtime;
 using Kernels.Optimizers;
 
@@ -7,6 +8,7 @@ namespace Kernels.VectorQuantization;
 /// Sums and differences of tensors, element by element: a step of plain gradient descent with a learning rate of 1 is
 /// exactly that.
 /// </summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal sealed class RowArithmetic(Session session)
 {
     private readonly UpdateLauncher _subtract = new(session.Accelerator, new SgdOptions { LearningRate = 1 });

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Storage;
@@ -7,6 +8,7 @@ using Kernels.Launching;
 namespace Kernels.VectorQuantization;
 
 /// <summary>The memory of sums by segment: the sort's, and that of pieces and runs.</summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal sealed class SegmentMemory : IDisposable
 {
     private readonly SegmentSorter<ChosenCode> _sorter;
@@ -81,6 +83,7 @@ internal sealed class SegmentMemory : IDisposable
 }
 
 /// <summary>Launches the sums of sorted rows, and what becomes of them.</summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal abstract class SegmentPass<TRow, TEnd>
     where TRow : struct, IStorage
     where TEnd : struct, ISegmentEnd
@@ -91,6 +94,7 @@ internal abstract class SegmentPass<TRow, TEnd>
 
     internal abstract void Run(AcceleratorStream stream, in SegmentRows<TRow> rows, in TEnd end, int entries);
 
+    [RequiresDynamicCode(LoadedKernels.Reason)]
     private sealed class Wide<TWidth>(SegmentMemory memory) : SegmentPass<TRow, TEnd>
         where TWidth : struct, IItemWidth
     {

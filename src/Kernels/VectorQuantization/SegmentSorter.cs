@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.VectorQuantization;
@@ -6,6 +7,7 @@ using Kernels.Launching;
 namespace Kernels.VectorQuantization;
 
 /// <summary>Sorts entries by segment, stably, in memory of the order of entries and segments.</summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal sealed class SegmentSorter<TKeys> : IDisposable
     where TKeys : struct, ISegmentKeys
 {
@@ -124,6 +126,7 @@ internal sealed class SegmentSorter<TKeys> : IDisposable
         _radix!.Bounds.Run(stream, bounds, 0, _segments + 1L);
     }
 
+    [RequiresDynamicCode(LoadedKernels.Reason)]
     private sealed class Kernels(Accelerator accelerator, DeviceFacts facts)
     {
         internal ItemLauncher<SegmentCountWork<TKeys>> Count { get; } = new(accelerator, facts);
@@ -135,6 +138,7 @@ internal sealed class SegmentSorter<TKeys> : IDisposable
         internal ItemLauncher<SegmentScatterWork<TKeys>> Scatter { get; } = new(accelerator, facts);
     }
 
+    [RequiresDynamicCode(LoadedKernels.Reason)]
     private sealed class Radix(Accelerator accelerator, DeviceFacts facts)
     {
         internal RadixPass<TKeys> First { get; } = new(accelerator);
@@ -146,6 +150,7 @@ internal sealed class SegmentSorter<TKeys> : IDisposable
 }
 
 /// <summary>Launches a pass of the radix sort.</summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal sealed class RadixPass<TKeys>(Accelerator accelerator)
     where TKeys : struct, ISegmentKeys
 {

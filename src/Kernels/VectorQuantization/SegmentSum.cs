@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Storage;
@@ -31,6 +32,7 @@ namespace Kernels.VectorQuantization;
 /// segments.Sum(stream, x.View, index.View, sums.View, counts.View, rows: 4096);
 /// </code></example>
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class SegmentSum : IDisposable
 {
     private readonly SegmentMemory _memory;
@@ -143,6 +145,7 @@ public sealed class SegmentSum : IDisposable
         }
     }
 
+    [RequiresDynamicCode(LoadedKernels.Reason)]
     private sealed class Kind<TRow>(SegmentMemory memory) : IKind
         where TRow : struct, IStorage
     {

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.Linear;
@@ -12,6 +13,7 @@ namespace Kernels.VectorQuantization;
 /// scratch memory, so calls of one object must be on one stream, one after the other. Arithmetic is binary32; the same
 /// call gives the same bits on a device. NaN in a code stays in its row, forward.
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class SimVq : IDisposable
 {
     private readonly Accelerator _accelerator;

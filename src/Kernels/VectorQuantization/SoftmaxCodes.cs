@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.VectorQuantization;
@@ -20,6 +21,7 @@ namespace Kernels.VectorQuantization;
 /// on a device. A row without a code (index -1, or any that is not of a code) has gradient 0 and gives none, whatever is in
 /// it; NaN or infinity in another row goes into its gradient and into that of all codes, and in a code into everything.
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class SoftmaxCodes : IDisposable
 {
     // As in ItemLauncher: two threads must not set an OpenCL kernel's arguments at once.

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Storage;
@@ -8,6 +9,7 @@ using Kernels.Launching;
 namespace Kernels.VectorQuantization;
 
 /// <summary>The passes over tiles between the products of <see cref="SoftmaxCodes"/>.</summary>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 internal sealed class SoftmaxPasses
 {
     private const int ColumnGroup = 64;
@@ -186,6 +188,7 @@ internal sealed class SoftmaxPasses
     }
 
     /// <summary>The kernels that move rows of one storage, loaded when they are first needed.</summary>
+    [RequiresDynamicCode(LoadedKernels.Reason)]
     private sealed class Transfer<TStorage>(Accelerator accelerator)
         where TStorage : struct, IStorage
     {

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.VectorQuantization;
@@ -14,6 +15,7 @@ namespace Kernels.VectorQuantization;
 /// allocates nothing and does not wait; it uses the object's scratch memory, so calls of one object must be on one
 /// stream, one after the other.
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class Usage : IDisposable
 {
     private const int MostParts = 256;

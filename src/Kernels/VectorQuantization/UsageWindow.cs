@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.VectorQuantization;
@@ -13,6 +14,7 @@ namespace Kernels.VectorQuantization;
 /// least that many codes, and starts full of zeros: code 0 counts as used until the zeros have left. It stays on the
 /// device, and nothing waits. Calls of one object must be on one stream, one after the other.
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class UsageWindow : IDisposable
 {
     private readonly Accelerator _accelerator;

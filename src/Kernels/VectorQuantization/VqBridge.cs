@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using ILGPU;
 using Kernels.Optimizers;
@@ -34,6 +35,7 @@ namespace Kernels.VectorQuantization;
 /// using Codebook plain = vq.Export();
 /// </code></example>
 /// </remarks>
+[RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class VqBridge : IDisposable
 {
     private readonly Session _session;

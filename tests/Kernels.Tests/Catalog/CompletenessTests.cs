@@ -15,6 +15,7 @@ using Kernels.Tests.Dct;
 using Kernels.Tests.Linear;
 using Kernels.Tests.Optimizers;
 using Kernels.Tests.Quantization;
+using Kernels.Tests.Support;
 using Kernels.Tests.VectorQuantization;
 using Kernels.Tools.Inspection;
 
@@ -292,19 +293,7 @@ public sealed partial class CompletenessTests
         internal (string File, string Method) BenchmarkSource()
         {
             string[] parts = Benchmark.Split('.');
-            return (Path.Combine(Root(), "perf", "Kernels.Perf", parts[0] + ".cs"), parts[1]);
-        }
-
-        private static string Root()
-        {
-            DirectoryInfo? folder = new(AppContext.BaseDirectory);
-            while (folder is not null && !File.Exists(Path.Combine(folder.FullName, "Kernels.sln")))
-            {
-                folder = folder.Parent;
-            }
-
-            return folder?.FullName
-                ?? throw new InvalidOperationException($"No folder above {AppContext.BaseDirectory} has Kernels.sln.");
+            return (Path.Combine(Repository.Root, "perf", "Kernels.Perf", parts[0] + ".cs"), parts[1]);
         }
     }
 }

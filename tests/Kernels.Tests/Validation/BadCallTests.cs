@@ -212,6 +212,11 @@ public sealed partial class BadCallTests
         yield return Bad<ArgumentNullException>("Optimizer.Save", "null", "stream", f => f.Optimizer.Save(null!));
         yield return Bad<ArgumentNullException>("Optimizer.Load", "null", "stream", f => f.Optimizer.Load(null!));
         yield return Bad<InvalidDataException>("Optimizer.Load", "no file", null, f => f.Optimizer.Load(new MemoryStream([1, 2, 3])));
+        yield return Bad<ArgumentException>("Optimizer.LoadShards", "none", "streams", f => f.Optimizer.LoadShards());
+        yield return Bad<ArgumentException>("Optimizer.LoadShards", "null", "streams", f => f.Optimizer.LoadShards(new MemoryStream(), null!));
+        yield return Bad<InvalidDataException>("Optimizer.LoadShards", "no file", null, f => f.Optimizer.LoadShards(new MemoryStream([1, 2, 3])));
+        yield return Bad<ArgumentOutOfRangeException>("ParameterShards.Divide", "no shard", "shards", _ => ParameterShards.Divide([1], 0));
+        yield return Bad<ArgumentOutOfRangeException>("ParameterShards.Divide", "negative", "lengths", _ => ParameterShards.Divide([1, -1], 2));
     }
 
     private static IEnumerable<BadCall> Norms()

@@ -23,6 +23,24 @@ public sealed partial class BadCallTests
         yield return Search<ArgumentException>("index too short", "index", (f, n) => n.Search(f.Stream, f.P, f.G, Int(f.X, 3), 4));
         yield return Search<ArgumentException>("distance too long", "distance", (f, n) => n.Search(f.Stream, f.P, f.G, Int(f.X, 4), 4, f.Y));
         yield return Search<ArgumentException>("margin too long", "margin", (f, n) => n.Search(f.Stream, f.P, f.G, Int(f.X, 4), 4, margin: f.Y));
+        yield return Search<ArgumentException>("score too long", "score", (f, n) => n.Search(f.Stream, f.P, f.G, Int(f.X, 4), 4, score: f.Y));
+        yield return Search<ArgumentException>("scores among the rows", null, (f, n) => n.Search(f.Stream, f.M, f.G, Int(f.X, 4), 4, score: f.M.SubView(0, 4)));
+        yield return Bad<ArgumentException>("NearestCode.Search", "scores of a certified search", "score", f =>
+        {
+            using var nearest = new NearestCode(f.Accelerator, 4, 4, 4, certified: true);
+            nearest.Search(f.Stream, f.P, f.G, Int(f.X, 4), 4, score: f.Y.SubView(0, 4));
+        });
+        yield return Bad<ArgumentNullException>("NearestMerge..ctor", "null", "accelerator", _ => new NearestMerge(null!));
+        yield return Merge<ArgumentNullException>("no stream", "stream", (f, m) => m.Merge(null!, Int(f.M, 8), f.V.SubView(0, 8), Int(f.X, 2), Int(f.Y, 4), 4));
+        yield return Merge<ArgumentOutOfRangeException>("negative results", "results", (f, m) => m.Merge(f.Stream, Int(f.M, 8), f.V.SubView(0, 8), Int(f.X, 2), Int(f.Y, 4), -1));
+        yield return Merge<ArgumentOutOfRangeException>("too many codes to find", "top", (f, m) => m.Merge(f.Stream, Int(f.M, 8), f.V.SubView(0, 8), Int(f.X, 2), Int(f.Y, 4), 4, top: 33));
+        yield return Merge<ArgumentOutOfRangeException>("no shard", null, (f, m) => m.Merge(f.Stream, Int(f.M, 8), f.V.SubView(0, 8), Int(f.X, 0), Int(f.Y, 4), 4));
+        yield return Merge<ArgumentException>("too few indices", "shardIndex", (f, m) => m.Merge(f.Stream, Int(f.M, 7), f.V.SubView(0, 8), Int(f.X, 2), Int(f.Y, 4), 4));
+        yield return Merge<ArgumentException>("too few scores", "shardScore", (f, m) => m.Merge(f.Stream, Int(f.M, 8), f.V.SubView(0, 7), Int(f.X, 2), Int(f.Y, 4), 4));
+        yield return Merge<ArgumentException>("too short a result", "index", (f, m) => m.Merge(f.Stream, Int(f.M, 8), f.V.SubView(0, 8), Int(f.X, 2), Int(f.Y, 3), 4));
+        yield return Merge<ArgumentException>("no distances to take from", "shardDistance", (f, m) => m.Merge(f.Stream, Int(f.M, 8), f.V.SubView(0, 8), Int(f.X, 2), Int(f.Y, 4), 4, distance: f.Y.SubView(4, 4)));
+        yield return Merge<ArgumentException>("the result on the scores", null, (f, m) => m.Merge(f.Stream, Int(f.M, 8), f.V.SubView(0, 8), Int(f.X, 2), Int(f.V, 4), 4));
+        yield return Merge<ArgumentException>("outputs on each other", null, (f, m) => m.Merge(f.Stream, Int(f.M, 8), f.V.SubView(0, 8), Int(f.X, 2), Int(f.Y, 4), 4, score: f.Y.SubView(2, 4)));
         yield return Search<ArgumentException>("an output on a code", null, (f, n) => n.Search(f.Stream, f.P, f.M, Int(f.M, 4), 4));
         yield return Search<ArgumentException>("outputs on each other", null, (f, n) => n.Search(f.Stream, f.P, f.G, Int(f.X, 4), 4, f.X.SubView(2, 4)));
         yield return Search<ArgumentOutOfRangeException>("too many rows", "rows", (f, n) => n.Search(f.Stream, f.P, f.G, Int(f.X, 5), 5));
@@ -106,6 +124,10 @@ public sealed partial class BadCallTests
             using var nearest = new NearestCode(f.Accelerator, 4, 4, 4);
             call(f, nearest);
         });
+
+    private static BadCall Merge<TException>(string what, string? argument, Action<BadCallFixture, NearestMerge> call)
+        where TException : Exception => Bad<TException>(
+            "NearestMerge.Merge", what, argument, f => call(f, new NearestMerge(f.Accelerator)));
 
     /// <summary>A pass over at most 4 rows with 4 codes of length 4.</summary>
     private static BadCall Quantize<TException>(string what, string? argument, Action<BadCallFixture, Quantize> call)

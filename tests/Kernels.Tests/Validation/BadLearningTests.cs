@@ -57,6 +57,17 @@ public sealed partial class BadCallTests
 
     private static IEnumerable<BadCall> Updates()
     {
+        yield return Reduced<ArgumentNullException>("no stream", "stream", (f, e) => e.UpdateFromSums(null!, f.M, Int(f.X, 4), f.P, f.Y.SubView(0, 4), f.V));
+        yield return Reduced<ArgumentException>("sums too short", "sums", (f, e) => e.UpdateFromSums(f.Stream, f.M.SubView(0, 12), Int(f.X, 4), f.P, f.Y.SubView(0, 4), f.V));
+        yield return Reduced<ArgumentException>("too few counts", "counts", (f, e) => e.UpdateFromSums(f.Stream, f.M, Int(f.X, 3), f.P, f.Y.SubView(0, 4), f.V));
+        yield return Reduced<ArgumentException>("too few sizes", "clusterSize", (f, e) => e.UpdateFromSums(f.Stream, f.M, Int(f.X, 4), f.P, f.Y.SubView(0, 3), f.V));
+        yield return Reduced<ArgumentException>("the batch's sums are the moving ones", null, (f, e) => e.UpdateFromSums(f.Stream, f.V, Int(f.X, 4), f.P, f.Y.SubView(0, 4), f.V));
+        yield return Reduced<ArgumentException>("counts among the sizes", null, (f, e) => e.UpdateFromSums(f.Stream, f.M, Int(f.Y, 4), f.P, f.Y.SubView(0, 4), f.V));
+        yield return Reduced<ObjectDisposedException>("disposed", null, (f, e) =>
+        {
+            e.Dispose();
+            e.UpdateFromSums(f.Stream, f.M, Int(f.X, 4), f.P, f.Y.SubView(0, 4), f.V);
+        });
         yield return Bad<ArgumentNullException>("Ema..ctor", "null", "accelerator", _ => new Ema(null!, 1, 1, 1));
         foreach (double bad in new[] { -0.1, 1.1, double.NaN })
         {
@@ -205,6 +216,13 @@ public sealed partial class BadCallTests
 
     private static BadCall Update<TException>(string what, string? argument, Action<BadCallFixture, Ema> call)
         where TException : Exception => Bad<TException>("Ema.Update", what, argument, f =>
+        {
+            using var ema = new Ema(f.Accelerator, 4, 4, 4);
+            call(f, ema);
+        });
+
+    private static BadCall Reduced<TException>(string what, string? argument, Action<BadCallFixture, Ema> call)
+        where TException : Exception => Bad<TException>("Ema.UpdateFromSums", what, argument, f =>
         {
             using var ema = new Ema(f.Accelerator, 4, 4, 4);
             call(f, ema);

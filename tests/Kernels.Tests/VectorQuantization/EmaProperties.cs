@@ -12,7 +12,7 @@ public sealed class EmaProperties
 {
     private static readonly (int Rows, int Codes, int Dimension, int Heads)[] s_shapes =
     [
-        (1, 1, 1, 1), (70, 5, 3, 1), (150, 20, 16, 1), (90, 300, 21, 2), (200, 3, 33, 3), (4500, 2, 2, 1),
+        (1, 1, 1, 1), (70, 5, 3, 1), (150, 20, 16, 1), (90, 300, 21, 2), (200, 3, 33, 3), (4500, 2, 2, 1), (80, 1500, 2, 2),
     ];
 
     public static TheoryData<int, Choice, double, Storage, Storage> Cases()
@@ -71,6 +71,12 @@ public sealed class EmaProperties
             AssertAdmitted(wanted[0], LearnCase.Floats(codeStorage, got.Codes), $"{what}, codes");
             LinearDevice.AssertWithin(wanted[1], got.Size, $"{what}, sizes");
             LinearDevice.AssertWithin(wanted[2], got.Sum, $"{what}, sums");
+
+            // The same from the sums of two parts of the rows: another order, which the bound allows.
+            State reduced = UpdateInParts(accelerator, walk, state, options);
+            AssertAdmitted(wanted[0], LearnCase.Floats(codeStorage, reduced.Codes), $"{what}, codes of reduced sums");
+            Assert.Equal(got.Size, reduced.Size);
+            LinearDevice.AssertWithin(wanted[2], reduced.Sum, $"{what}, reduced sums");
         }
     }
 
@@ -213,6 +219,44 @@ public sealed class EmaProperties
         Assert.Equal(state.X, rows.Bits());
         Assert.Equal(state.Index, LearnCase.Values(index));
         return state with { Codes = codes.Bits(), Size = size.Values(), Sum = sum.Values() };
+    }
+
+    /// <summary>As <see cref="Update"/>, each part of the rows summed by itself.</summary>
+    private static State UpdateInParts(Accelerator accelerator, SegmentWalk? walk, State state, EmaOptions options)
+    {
+        int all = state.Heads * state.K;
+        var sums = new float[all * state.D];
+        var counts = new int[all];
+        int half = state.N / 2;
+        foreach ((int first, int rows) in new[] { (0, half), (half, state.N - half) })
+        {
+            int width = state.Heads * state.D;
+            using var x = new GuardedTensor(
+                accelerator, state.RowStorage, state.X[(first * width)..((first + rows) * width)]);
+            using GuardedTensor index = LearnCase.Integers(
+                accelerator, state.Index[(first * state.Heads)..((first + rows) * state.Heads)]);
+            using var sum = new GuardedTensor(accelerator, new float[sums.Length]);
+            using GuardedTensor count = LearnCase.Integers(accelerator, new int[all]);
+            using var segments = new SegmentSum(
+                accelerator, Math.Max(1, rows), state.K, state.D, state.Heads, walk);
+            segments.Sum(accelerator.DefaultStream, x.View, LearnCase.View(index), sum.Floats, LearnCase.View(count), rows);
+            accelerator.Synchronize();
+            sums = [.. sums.Zip(sum.Values(), (a, b) => a + b)];
+            counts = [.. counts.Zip(LearnCase.Values(count), (a, b) => a + b)];
+        }
+
+        using var reduced = new GuardedTensor(accelerator, sums);
+        using GuardedTensor counted = LearnCase.Integers(accelerator, counts);
+        using var codes = new GuardedTensor(accelerator, state.CodeStorage, state.Codes);
+        using var size = new GuardedTensor(accelerator, state.Size);
+        using var moving = new GuardedTensor(accelerator, state.Sum);
+        using var ema = new Ema(accelerator, 1, state.K, state.D, options, state.Heads, walk);
+        ema.UpdateFromSums(
+            accelerator.DefaultStream, reduced.Floats, LearnCase.View(counted), codes.View, size.Floats, moving.Floats);
+        accelerator.Synchronize();
+        Assert.Equal(sums, reduced.Values());
+        Assert.Equal(counts, LearnCase.Values(counted));
+        return state with { Codes = codes.Bits(), Size = size.Values(), Sum = moving.Values() };
     }
 
     private sealed record State(
