@@ -9,8 +9,8 @@ namespace Kernels.Tensors;
 
 /// <summary>
 /// The elements of tensors of System.Numerics.Tensors as the spans and views that the calls of the library take. Nothing
-/// is copied, so a tensor must be contiguous and row-major; another one is refused by name (<c>Tensor.Reshape</c> and
-/// <c>ToDenseTensor</c> make one).
+/// is copied, so a tensor must be contiguous and row-major; another one is refused by name (<c>ToDenseTensor</c> makes
+/// one).
 /// </summary>
 public static class RowMajor
 {

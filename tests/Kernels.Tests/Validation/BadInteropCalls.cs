@@ -1,5 +1,4 @@
 using ILGPU;
-using ILGPU.Runtime;
 using Kernels.Interop;
 
 namespace Kernels.Tests.Validation;
