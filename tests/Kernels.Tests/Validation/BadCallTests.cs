@@ -42,7 +42,7 @@ public sealed partial class BadCallTests
     private static IEnumerable<BadCall> All() => Sessions().Concat(Launchers()).Concat(Optimizers()).Concat(Norms())
         .Concat(Options()).Concat(Tensorwise()).Concat(Dense()).Concat(WithCodes()).Concat(Bridges()).Concat(Learning())
         .Concat(Codebooks()).Concat(Transforms()).Concat(Selectors()).Concat(Orthogonal()).Concat(Files()).Concat(Fits())
-        .Concat(PackedCodes()).Concat(LearnedCodes());
+        .Concat(PackedCodes()).Concat(LearnedCodes()).Concat(Foreign());
 
     private static IEnumerable<BadCall> Sessions()
     {

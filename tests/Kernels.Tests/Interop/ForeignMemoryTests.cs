@@ -1,0 +1,41 @@
+using ILGPU;
+using ILGPU.Runtime;
+using Kernels.Interop;
+using Kernels.Tests.Support;
+
+namespace Kernels.Tests.Interop;
+
+[Collection(Alone.Name)]
+public sealed class ForeignMemoryTests
+{
+    [Fact]
+    public void Ten_thousand_tensors_out_and_in_leave_no_memory_behind()
+    {
+        Accelerator cpu = TestDevices.Host.Accelerator;
+        using MemoryBuffer1D<float, Stride1D.Dense> buffer = cpu.Allocate1D<float>(6);
+        Cycle(5_000);
+        (long managed, long process) = Memory();
+        Cycle(10_000);
+        (long managedAfter, long processAfter) = Memory();
+
+        // ILGPU forgets disposed objects only every few thousand: a weak reference for each until then.
+        Assert.InRange(managedAfter - managed, long.MinValue, 1 << 20);
+        Assert.InRange(processAfter - process, long.MinValue, 32 << 20);
+
+        void Cycle(int times)
+        {
+            for (int i = 0; i < times; i++)
+            {
+                DLPackForm form = (DLPackForm)(i & 1);
+                DLPack.Import(cpu, DLPack.Export(buffer.View, [2, 3], form, owner: null), form).Dispose();
+            }
+        }
+    }
+
+    private static (long Managed, long Process) Memory()
+    {
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
+        return (GC.GetTotalMemory(forceFullCollection: true), Environment.WorkingSet);
+    }
+}
