@@ -3,7 +3,7 @@ using ILGPU.Runtime;
 namespace Kernels.Optimizers;
 
 /// <summary>
-/// LAMB: one set of launches for all parameters while they lie in the arena, share their options and none is frozen;
+/// LAMB: one set of launches for all parameters while they lie in the arena or in the host's memory, share their options and none is frozen;
 /// else one set for each.
 /// </summary>
 internal sealed class LambEngine : WholeTensorEngine
@@ -37,7 +37,7 @@ internal sealed class LambEngine : WholeTensorEngine
     internal override void Arrange(OptimizerOptions[] options, ReadOnlySpan<bool> frozen, ReadOnlySpan<int> steps)
     {
         base.Arrange(options, frozen, steps);
-        _isUniform = Arena.OwnedLength == Arena.Length && Arena.Length > 0;
+        _isUniform = (Arena.OwnedLength == Arena.Length || Arena.Places is not null) && Arena.Length > 0;
         for (int i = 0; i < options.Length; i++)
         {
             _isUniform &= !frozen[i] && options[i] == options[0] && steps[i] == steps[0];
