@@ -59,7 +59,7 @@ internal sealed class LambEngine : WholeTensorEngine
         whole.B = _square.View.As<float>();
         if (_isUniform)
         {
-            _all ??= new Lamb(Accelerator, [.. Arena.Parameters.Select(p => p.Length)]);
+            _all ??= new Lamb(Accelerator, [.. Arena.Order.Select(i => Arena.Parameters[i].Length)]);
             whole.Step = steps[0];
             _all.Step(stream, whole, (LambOptions)Options[0]);
             return;

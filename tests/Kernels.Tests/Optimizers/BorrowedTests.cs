@@ -76,6 +76,11 @@ public sealed class BorrowedTests
         using var arena = new Optimizer(
             session, options, [.. values.Select((v, i) => new Parameter($"{i}", v))], settings);
         using var mixed = new Optimizer(session, options, borrowed, settings);
+        for (int i = 0; i < values.Length; i++)
+        {
+            mixed.Upload($"{i}", values[i]); // and so to the average
+        }
+
         for (int step = 0; step < Steps; step++)
         {
             for (int i = 0; i < values.Length; i++)
