@@ -44,10 +44,10 @@ public partial class ManyTensorBenchmarks
     {
         set_num_threads(2);
         Tensor[] parameters = Copies(values);
-        var list = new List<TorchSharp.Modules.Parameter>();
+        var list = new List<global::TorchSharp.Modules.Parameter>();
         foreach (Tensor tensor in parameters)
         {
-            var parameter = new TorchSharp.Modules.Parameter(tensor);
+            var parameter = new global::TorchSharp.Modules.Parameter(tensor);
             parameter.grad = torch.tensor(values);
             list.Add(parameter);
         }

@@ -75,7 +75,7 @@ internal static class HostEightBitAdam
             CodesV = (byte*)Address(call.Moments.CodesV),
             ScalesM = (float*)Address(call.Moments.ScalesM),
             ScalesV = (float*)Address(call.Moments.ScalesV),
-            Count = call.P.Length,
+            Count = call.Moments.CodesM.Length,
         };
         return taken;
     }

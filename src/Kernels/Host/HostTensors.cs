@@ -23,6 +23,8 @@ internal unsafe struct HostTensors
     private bool _isStochastic;
     private StochasticBF16 _random;
     private float _averageRate;
+    private HostPlaces? _places;
+    private long _placesFirst;
 
     /// <summary>Multiplies every gradient.</summary>
     internal float Factor { get; private set; }
@@ -43,6 +45,8 @@ internal unsafe struct HostTensors
             _random = new StochasticBF16(
                 default, call.Seed0, call.Seed1, call.RandomStep, call.Extras.FirstElement / 4),
             _averageRate = (float)call.Extras.AverageRate,
+            _places = call.Places,
+            _placesFirst = call.PlacesFirst,
             Factor = call.GradientFactor,
         };
         if (call.Extras.Control.IsValid)
@@ -64,12 +68,14 @@ internal unsafe struct HostTensors
     internal static float* Floats(TensorView view) => (float*)Address(view);
 
     /// <summary>Where parameters <paramref name="first"/> on are: in place, or decoded in <paramref name="room"/>.</summary>
-    internal readonly float* Parameters(long first, int count, float* room) =>
-        Values(_p, _paramStorage, first, count, room);
+    internal readonly float* Parameters(long first, int count, float* room) => _places is null
+        ? Values(_p, _paramStorage, first, count, room)
+        : Values(_places, first + _placesFirst, count, room, gradients: false);
 
     /// <summary>Where gradients <paramref name="first"/> on are, without their factor.</summary>
-    internal readonly float* Gradients(long first, int count, float* room) =>
-        Values(_g, _gradStorage, first, count, room);
+    internal readonly float* Gradients(long first, int count, float* room) => _places is null
+        ? Values(_g, _gradStorage, first, count, room)
+        : Values(_places, first + _placesFirst, count, room, gradients: true);
 
     /// <summary>Stores updated parameters, which are where <see cref="Parameters"/> said or were moved, and does the extras.</summary>
     internal readonly void Write(float* p, long first, int count)
@@ -84,14 +90,58 @@ internal unsafe struct HostTensors
             Encode(p, (ushort*)_copy + first, _copyStorage, first, count);
         }
 
-        if (_paramStorage == Storage.F32)
+        if (_places is null)
         {
-            HostPieces.Unpad(p, (float*)_p + first, count);
+            Write(p, _p, _paramStorage, first, first, count);
+            return;
+        }
+
+        for (int done = 0; done < count;)
+        {
+            ref readonly HostPlaces.Place place = ref _places.At(first + _placesFirst + done, out long left);
+            long at = first + _placesFirst + done - place.First;
+            int live = (int)Math.Clamp(place.Length - at, 0, Math.Min(left, count - done));
+            Write(p + done, place.P, place.StorageOfP, at, first + done, live);
+            done += (int)Math.Min(left, count - done);
+        }
+    }
+
+    /// <summary>Stores numbers at an element of a tensor; the random numbers are those of another element.</summary>
+    private readonly void Write(float* p, byte* tensor, Storage storage, long at, long random, int count)
+    {
+        if (storage == Storage.F32)
+        {
+            HostPieces.Unpad(p, (float*)tensor + at, count);
         }
         else
         {
-            Encode(p, (ushort*)_p + first, _paramStorage, first, count);
+            Encode(p, (ushort*)tensor + at, storage, random, count);
         }
+    }
+
+    /// <summary>Numbers that may be in several places: where they are if in one and in F32, else gathered.</summary>
+    private static float* Values(HostPlaces places, long first, int count, float* room, bool gradients)
+    {
+        for (int done = 0; done < count;)
+        {
+            ref readonly HostPlaces.Place place = ref places.At(first + done, out long left);
+            long at = first + done - place.First;
+            byte* tensor = gradients ? place.G : place.P;
+            Storage storage = gradients ? place.StorageOfG : place.StorageOfP;
+            if (done == 0 && storage == Storage.F32 && at + count <= place.Length)
+            {
+                return (float*)tensor + at;
+            }
+
+            int taken = (int)Math.Min(left, count - done);
+            int live = (int)Math.Clamp(place.Length - at, 0, taken);
+            float* values = Values(tensor, storage, at, live, room + done);
+            HostPieces.Unpad(values, room + done, live);
+            new Span<float>(room + done + live, taken - live).Clear();
+            done += taken;
+        }
+
+        return room;
     }
 
     private static float* Values(byte* address, Storage storage, long first, int count, float* room)

@@ -24,7 +24,7 @@ internal static class HostUpdate
         if (TryResolve<TRule>(call, out Work<TRule> work))
         {
             work.Rule = rule;
-            HostPool.Run(work, call.P.Length, Grain, threads);
+            HostPool.Run(work, call.Length, Grain, threads);
         }
     }
 

@@ -1,4 +1,6 @@
 using System.Numerics;
+using ILGPU;
+using ILGPU.Runtime;
 using Kernels.DeviceCode.Common;
 using Kernels.DeviceCode.Reductions;
 using Kernels.DeviceCode.Storage;
@@ -25,6 +27,44 @@ internal static class HostReduction
         HostPool.Run(
             new StripWork<TSource> { Source = source, Length = length, Lanes = lanes },
             ReductionPlan.Tiles(length) * SumOfSquares.Strips, grain: 32, threads);
+
+    /// <summary>The sums of all tiles of a source that is in the host's memory alone.</summary>
+    internal static unsafe void Tiles<TSource>(TSource source, long length, in Partials partials, int threads)
+        where TSource : struct, IHostSource
+    {
+        Strips(source, length, (float*)partials.Lanes.LoadEffectiveAddressAsPtr(), threads);
+        var work = new TileWork<HostValues<TSource>>
+        {
+            Source = new HostValues<TSource>(source),
+            Partials = partials,
+            Length = length,
+        };
+        for (long tile = 0; tile < ReductionPlan.Tiles(length); tile++)
+        {
+            work.Item(tile, default);
+        }
+    }
+
+    /// <summary>The source of a tile whose sum is out of range, read again number by number.</summary>
+    private readonly unsafe struct HostValues<TSource>(TSource source) : ISquareSource
+        where TSource : struct, IHostSource
+    {
+        public Quad Uniform() => default;
+
+        public float Read(long i, Quad uniform)
+        {
+            float room;
+            return *source.Values(i, 1, &room);
+        }
+
+        public Quad ReadPacket(long k, Quad uniform) => new()
+        {
+            X = Read(4 * k, uniform),
+            Y = Read(4 * k + 1, uniform),
+            Z = Read(4 * k + 2, uniform),
+            W = Read(4 * k + 3, uniform),
+        };
+    }
 
     private unsafe struct StripWork<TSource> : IHostWork
         where TSource : struct, IHostSource

@@ -97,7 +97,7 @@ public sealed class AdaGradNorm : IDisposable
     /// <summary>Enqueues a step whose arguments are known to be right.</summary>
     internal void Step(AcceleratorStream stream, in UpdateCall call, AdaGradNormOptions options)
     {
-        if (call.P.Length == 0)
+        if (call.Length == 0)
         {
             return;
         }
@@ -131,7 +131,7 @@ public sealed class AdaGradNorm : IDisposable
             ArrayView<float> rate = norm._scratch.Next(ref used, 1);
             Decay decay = options.FoldDecay();
             LinearWalk walk = LinearPlan.WalkFor(norm._facts, Alignment.IsPacked(norm._accelerator, call));
-            long tiles = ReductionPlan.Tiles(call.P.Length);
+            long tiles = ReductionPlan.Tiles(call.Length);
             Tiles(kernels, t, control, decay, walk);
             (Partials left, long count) = norm._partials.Fold(stream, tiles);
             var accumulate = new AdaGradNormAccumulate
@@ -178,15 +178,21 @@ public sealed class AdaGradNorm : IDisposable
         {
             var source = new GradientSource<TGrad> { G = t.G, Control = control, Factor = t.GradientFactor };
             HostGradient host = walk == LinearWalk.Host ? new HostGradient(call, decay) : default;
-            Partials partials = norm._partials.Of(0, ReductionPlan.Tiles(call.P.Length));
+            Partials partials = norm._partials.Of(0, ReductionPlan.Tiles(call.Length));
+            if (call.Places is not null)
+            {
+                HostReduction.Tiles(host, call.Length, partials, norm._facts.Cores);
+                return;
+            }
+
             if (decay.L2 == 0f)
             {
-                kernels.Plain.Tiles(stream, source, host, call.G.Length, partials, walk);
+                kernels.Plain.Tiles(stream, source, host, call.Length, partials, walk);
                 return;
             }
 
             var coupled = new CoupledSource<TParam, TGrad> { P = t.P, Gradient = source, Decay = decay };
-            kernels.Coupled.Tiles(stream, coupled, host, call.G.Length, partials, walk);
+            kernels.Coupled.Tiles(stream, coupled, host, call.Length, partials, walk);
         }
     }
 

@@ -15,10 +15,12 @@ internal sealed class AdaGradNormEngine : WholeTensorEngine
         Accelerator accelerator, Arena parameters, AdaGradNormOptions options)
         : base(accelerator, parameters)
     {
-        if (parameters.Parameters.Count > 1 && parameters.Parameters.Any(p => p.IsBorrowed || p.IsFrozen))
+        if (parameters.Parameters.Count > 1
+            && parameters.Parameters.Any(p => (p.IsBorrowed && parameters.Places is null) || p.IsFrozen))
         {
             throw new ArgumentException(
-                "AdaGradNorm has one rate for all parameters: none can be frozen, or borrowed unless it is the only one.",
+                "AdaGradNorm has one rate for all parameters: none can be frozen, or borrowed on a device "
+                + "unless it is the only one.",
                 nameof(parameters));
         }
 
@@ -58,7 +60,7 @@ internal sealed class AdaGradNormEngine : WholeTensorEngine
             return;
         }
 
-        UpdateCall part = Arena.Parameters[0].IsBorrowed ? Arena.CallOf(call, 0) : call;
+        UpdateCall part = Arena.Parameters[0].IsBorrowed && call.Places is null ? Arena.CallOf(call, 0) : call;
         part.A = _sum.View.As<float>();
         _norm.Step(stream, part, (AdaGradNormOptions)Options[0]);
     }

@@ -1,6 +1,7 @@
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Optimizers;
+using Kernels.Host;
 using Half = ILGPU.Half;
 
 namespace Kernels.Optimizers;
@@ -67,6 +68,12 @@ internal sealed class Arena
 
     internal IReadOnlyList<Parameter> Parameters { get; }
 
+    /// <summary>
+    /// Where each parameter and its gradient are in the host's memory, if some are borrowed and the device is the host:
+    /// then borrowed ones are in the same walk as all others.
+    /// </summary>
+    internal HostPlaces? Places { get; set; }
+
     /// <summary>First element of each segment.</summary>
     internal IReadOnlyList<long> Firsts { get; }
 
@@ -101,6 +108,7 @@ internal sealed class Arena
         Parameter own = Parameters[parameter];
         long first = Firsts[parameter] - origin;
         UpdateCall part = whole;
+        part.Places = null;
         part.P = own.IsBorrowed ? own.View : Part(whole.P, first, own.Length);
         part.G = own.IsBorrowed ? own.Gradient : Part(whole.G, first, own.Length);
         part.A = Part(whole.A, first, own.Length);

@@ -144,6 +144,7 @@ internal sealed class EightBitEngine : OptimizerEngine
         UpdateCall part = call;
         part.P = Slice(call.P, first, owned);
         part.G = Slice(call.G, first, owned);
+        part.PlacesFirst = first;
         part.Extras = call.Extras with
         {
             Copy = Slice(call.Extras.Copy, first, all),

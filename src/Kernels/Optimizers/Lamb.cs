@@ -127,7 +127,7 @@ public sealed class Lamb : IDisposable
     /// <summary>Enqueues a step whose arguments are known to be right.</summary>
     internal void Step(AcceleratorStream stream, in UpdateCall call, LambOptions options)
     {
-        if (call.P.Length == 0)
+        if (call.Length == 0)
         {
             return;
         }
@@ -194,7 +194,7 @@ public sealed class Lamb : IDisposable
             return;
         }
 
-        var layout = new PieceLayout(1, call.P.Length);
+        var layout = new PieceLayout(1, call.Length);
         float* m = HostTensors.Floats(call.A);
         float* v = HostTensors.Floats(call.B);
         HostPieces.Run(

@@ -4,7 +4,7 @@ using ILGPU.Runtime;
 namespace Kernels.Optimizers;
 
 /// <summary>
-/// LAMB: one set of launches for all parameters while they lie in the arena, share their options and none is frozen;
+/// LAMB: one set of launches for all parameters while they lie in the arena or in the host's memory, share their options and none is frozen;
 /// else one set for each.
 /// </summary>
 [RequiresDynamicCode(LoadedKernels.Reason)]
@@ -39,7 +39,7 @@ internal sealed class LambEngine : WholeTensorEngine
     internal override void Arrange(OptimizerOptions[] options, ReadOnlySpan<bool> frozen, ReadOnlySpan<int> steps)
     {
         base.Arrange(options, frozen, steps);
-        _isUniform = Arena.OwnedLength == Arena.Length && Arena.Length > 0;
+        _isUniform = (Arena.OwnedLength == Arena.Length || Arena.Places is not null) && Arena.Length > 0;
         for (int i = 0; i < options.Length; i++)
         {
             _isUniform &= !frozen[i] && options[i] == options[0] && steps[i] == steps[0];
@@ -61,7 +61,7 @@ internal sealed class LambEngine : WholeTensorEngine
         whole.B = _square.View.As<float>();
         if (_isUniform)
         {
-            _all ??= new Lamb(Accelerator, [.. Arena.Parameters.Select(p => p.Length)]);
+            _all ??= new Lamb(Accelerator, [.. Arena.Order.Select(i => Arena.Parameters[i].Length)]);
             whole.Step = steps[0];
             _all.Step(stream, whole, (LambOptions)Options[0]);
             return;

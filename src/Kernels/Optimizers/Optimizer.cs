@@ -1,5 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using ILGPU.Runtime;
+using Kernels.Host;
 using Kernels.Validation;
 
 namespace Kernels.Optimizers;
@@ -10,8 +11,8 @@ namespace Kernels.Optimizers;
 /// </summary>
 /// <remarks>
 /// Parameters may have options of their own (learning rate, decay, betas) and may be frozen; the step counts of a
-/// parameter are its own. Parameters that live in the caller's memory are borrowed and cost a launch each. Use an
-/// optimizer from one thread at a time.
+/// parameter are its own. Parameters that live in the caller's memory are borrowed and, unless that is the host's, cost a
+/// launch each. Use an optimizer from one thread at a time.
 /// <example><code>
 /// using Session session = Session.Open();
 /// using var adam = new Optimizer(session, new AdamWOptions { LearningRate = 1e-3 }, [new Parameter("w", weights)]);
@@ -65,6 +66,11 @@ public sealed class Optimizer : IDisposable
         _arena = new Arena(parameters, _settings.StateStorage);
         _steps = new int[parameters.Count];
         Accelerator accelerator = session.Accelerator;
+        if (accelerator.AcceleratorType == AcceleratorType.CPU && parameters.Any(p => p.IsBorrowed))
+        {
+            _arena.Places = new HostPlaces(_arena);
+        }
+
         ParameterTensors.CheckBorrowed(accelerator, parameters, _settings);
         _engine = options.CreateEngine(accelerator, _arena, _settings);
         try
@@ -86,6 +92,7 @@ public sealed class Optimizer : IDisposable
         _checkpoint = new Checkpoint(options, _arena, _tensors, _engine, _guard?.Scaler);
         for (int i = 0; i < parameters.Count; i++)
         {
+            _arena.Places?.Set(i, _tensors.ValuesOf(i), _tensors.GradientOf(i));
             _tensors.Set(session.Stream, i, parameters[i].Values.Span);
         }
     }
@@ -163,6 +170,7 @@ public sealed class Optimizer : IDisposable
         {
             P = _tensors.P,
             G = _tensors.G,
+            Places = _arena.Places,
             GradientFactor = Options.Maximize ? -1f : 1f,
             RandomStep = (uint)_stepCount,
             Extras = new UpdateExtras
@@ -343,15 +351,7 @@ public sealed class Optimizer : IDisposable
     /// <param name="name">The parameter's name.</param>
     /// <param name="frozen">True: steps leave it and its state as they are.</param>
     /// <exception cref="ArgumentException">There is no such parameter.</exception>
-    public void SetFrozen(string name, bool frozen)
-    {
-        int i = Index(name);
-        if (_choices.Frozen[i] != frozen)
-        {
-            _choices.Frozen[i] = frozen;
-            Regroup();
-        }
-    }
+    public void SetFrozen(string name, bool frozen) => SetFrozen(Index(name), frozen);
 
     /// <summary>Saves parameters, state and counts in safetensors format.</summary>
     /// <remarks>
@@ -423,6 +423,48 @@ public sealed class Optimizer : IDisposable
         _engine.Dispose();
         _guard?.Dispose();
         _tensors.Dispose();
+    }
+
+    /// <summary>The state tensors of a parameter.</summary>
+    internal IReadOnlyList<StateTensor> StateOf(int parameter) => _engine.StateOf(parameter);
+
+    /// <summary>State of the optimizer as a whole.</summary>
+    internal IReadOnlyList<StateTensor> SharedState => _engine.SharedState;
+
+    /// <summary>Borrows other memory, on the host, for a borrowed parameter and its gradient; arguments are checked.</summary>
+    internal void Bind(int parameter, TensorView view, TensorView gradient)
+    {
+        Parameters[parameter].Bind(view, gradient);
+        _arena.Places!.Set(parameter, view, gradient);
+    }
+
+    /// <summary>Freezes a parameter, or thaws it.</summary>
+    internal void SetFrozen(int parameter, bool frozen)
+    {
+        if (_choices.Frozen[parameter] != frozen)
+        {
+            _choices.Frozen[parameter] = frozen;
+            Regroup();
+        }
+    }
+
+    /// <summary>Gives all parameters the same other options from the next step on.</summary>
+    /// <exception cref="ArgumentException">The options are of another algorithm or ask for other state.</exception>
+    internal void SetOptions(OptimizerOptions options)
+    {
+        ThrowIfDisposed();
+        _choices.SetOptions(options);
+        // They all had the same options before: who steps with whom stays.
+        _isRescaled = true;
+    }
+
+    /// <summary>Says how many steps a parameter has taken.</summary>
+    internal void SetSteps(int parameter, int steps)
+    {
+        Settle();
+        _steps[parameter] = steps;
+        _stepCount = Math.Max(_stepCount, steps);
+        Regroup();
     }
 
     private StateTensor Find(int parameter, string state)

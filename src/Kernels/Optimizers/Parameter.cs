@@ -53,6 +53,9 @@ public sealed record Parameter
         IsBorrowed = true;
     }
 
+    /// <summary>A parameter in the caller's memory, which <see cref="Bind"/> names before the first step.</summary>
+    internal static Parameter Unbound(string name, ReadOnlySpan<long> shape) => new(name, shape) { IsBorrowed = true };
+
     /// <summary>Its name, such as <c>layer1.weight</c>.</summary>
     public string Name { get; }
 
@@ -70,9 +73,16 @@ public sealed record Parameter
 
     internal ReadOnlyMemory<float> Values { get; }
 
-    internal bool IsBorrowed { get; }
+    internal bool IsBorrowed { get; private init; }
 
-    internal TensorView View { get; }
+    internal TensorView View { get; private set; }
 
-    internal TensorView Gradient { get; }
+    internal TensorView Gradient { get; private set; }
+
+    /// <summary>Borrows other memory of the same length.</summary>
+    internal void Bind(TensorView view, TensorView gradient)
+    {
+        View = view;
+        Gradient = gradient;
+    }
 }

@@ -25,6 +25,10 @@ internal sealed class ParameterChoices
     internal void SetOptions(int parameter, OptimizerOptions options, string name) =>
         _options[parameter] = Fitting(options, name);
 
+    /// <summary>Gives all parameters the same other options.</summary>
+    /// <exception cref="ArgumentException">They are of another algorithm or ask for other state.</exception>
+    internal void SetOptions(OptimizerOptions options) => Array.Fill(_options, Fitting(options, "all parameters"));
+
     /// <summary>The options of each parameter with the learning rate that counts.</summary>
     internal OptimizerOptions[] Effective() => Array.ConvertAll(
         _options, o => LearningRateFactor == 1 ? o : o.Scaled(LearningRateFactor));

@@ -98,7 +98,7 @@ internal sealed class ParameterTensors : IDisposable
     internal static void CheckBorrowed(
         Accelerator accelerator, IReadOnlyList<Parameter> parameters, OptimizerSettings settings)
     {
-        foreach (Parameter parameter in parameters.Where(p => p.IsBorrowed))
+        foreach (Parameter parameter in parameters.Where(p => p.IsBorrowed && !p.View.IsEmpty))
         {
             Require.Tensor(accelerator, parameter.Length, parameter.View, $"{parameter.Name}.View");
             Require.Tensor(accelerator, parameter.Length, parameter.Gradient, $"{parameter.Name}.Gradient");

@@ -5,7 +5,8 @@ namespace Kernels.Optimizers;
 
 /// <summary>
 /// How the segments of an arena are stepped until options or the frozen ones change: those with the same options and
-/// step count form a group, and all groups share one launch. Borrowed segments are launched one by one.
+/// step count form a group, and all groups share one launch. Borrowed segments are launched one by one on a device, and
+/// are in the same walk on the host.
 /// </summary>
 internal sealed class StepGroups : IDisposable
 {
@@ -115,7 +116,7 @@ internal sealed class StepGroups : IDisposable
 
     private void StepBorrowed(AcceleratorStream stream, in UpdateCall call)
     {
-        for (int i = 0; i < _groupOf.Length; i++)
+        for (int i = 0; i < _groupOf.Length && call.Places is null; i++)
         {
             Parameter parameter = _arena.Parameters[i];
             if (!parameter.IsBorrowed || _groupOf[i] < 0 || parameter.Length == 0)
@@ -146,7 +147,7 @@ internal sealed class StepGroups : IDisposable
         var chunks = new List<Chunk>();
         for (int i = 0; i < _groupOf.Length; i++)
         {
-            if (_groupOf[i] < 0 || _arena.Parameters[i].IsBorrowed)
+            if (_groupOf[i] < 0 || (_arena.Parameters[i].IsBorrowed && _arena.Places is null))
             {
                 continue;
             }

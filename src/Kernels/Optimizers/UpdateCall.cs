@@ -1,5 +1,6 @@
 using ILGPU;
 using Kernels.DeviceCode.Optimizers;
+using Kernels.Host;
 
 namespace Kernels.Optimizers;
 
@@ -50,6 +51,15 @@ internal struct UpdateCall
     internal int Step;
     internal uint RandomStep;
     internal UpdateExtras Extras;
+
+    /// <summary>Where parameters and gradients are, if not in P and G; on the host alone.</summary>
+    internal HostPlaces? Places;
+
+    /// <summary>The element of the places that is element 0 of the state.</summary>
+    internal long PlacesFirst;
+
+    /// <summary>Elements of the state.</summary>
+    internal readonly long Length => Places is null ? P.Length : Places.Length - PlacesFirst;
 
     internal readonly uint Seed0 => (uint)Extras.Seed;
 
