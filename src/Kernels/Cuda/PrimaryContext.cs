@@ -120,7 +120,7 @@ public sealed class PrimaryContext : IDisposable
 
     /// <summary>Views memory that somebody else has allocated; it stays its owner's, and must outlive the view's use.</summary>
     /// <typeparam name="T">Type of an element: float for F32, ILGPU's Half for F16, ushort for BF16.</typeparam>
-    /// <param name="pointer">A device pointer, anywhere in the allocation.</param>
+    /// <param name="address">A device pointer, anywhere in the allocation.</param>
     /// <param name="length">Elements.</param>
     /// <remarks>Costs two calls of the driver and a little managed memory; keep a view that is used again.</remarks>
     /// <exception cref="ArgumentException">
@@ -129,7 +129,7 @@ public sealed class PrimaryContext : IDisposable
     /// </exception>
     /// <exception cref="ArgumentOutOfRangeException">The length is negative or more than there is to address.</exception>
     /// <exception cref="ObjectDisposedException">The context is disposed.</exception>
-    public ArrayView<T> View<T>(nint pointer, long length)
+    public ArrayView<T> View<T>(nint address, long length)
         where T : unmanaged
     {
         ObjectDisposedException.ThrowIf(_accelerator.IsDisposed, this);
@@ -139,25 +139,25 @@ public sealed class PrimaryContext : IDisposable
             return default;
         }
 
-        if (pointer == 0)
+        if (address == 0)
         {
-            throw new ArgumentException($"The pointer to {length} elements is null.", nameof(pointer));
+            throw new ArgumentException($"The address of {length} elements is null.", nameof(address));
         }
 
         int alignment = Unsafe.SizeOf<Aligned<T>>() - Unsafe.SizeOf<T>();
-        if (pointer % alignment != 0)
+        if (address % alignment != 0)
         {
             throw new ArgumentException(
-                $"The pointer must be a multiple of {alignment} for elements of {typeof(T).Name}, and is 0x{pointer:x}.",
-                nameof(pointer));
+                $"The address must be a multiple of {alignment} for elements of {typeof(T).Name}, and is 0x{address:x}.",
+                nameof(address));
         }
 
         using (Entered entered = _accelerator.Enter())
         {
-            CheckMemory(pointer, pointer + (nint)(length * Unsafe.SizeOf<T>()) - 1);
+            CheckMemory(address, length, length * Unsafe.SizeOf<T>());
         }
 
-        return new ArrayView<T>(new PrimaryBuffer(_accelerator, pointer, length, Unsafe.SizeOf<T>()), 0, length);
+        return new ArrayView<T>(new PrimaryBuffer(_accelerator, address, length, Unsafe.SizeOf<T>()), 0, length);
     }
 
     /// <summary>Releases the context. Dispose what was made on it first; what others made in it stays theirs.</summary>
@@ -171,30 +171,30 @@ public sealed class PrimaryContext : IDisposable
     }
 
     // What a driver does not know of a pointer is not held against it.
-    private void CheckMemory(nint first, nint last)
+    private void CheckMemory(nint address, long length, long bytes)
     {
         CudaDriver driver = _accelerator.Driver;
-        if (!driver.TryPointerAttribute(first, MemoryTypeAttribute, out nint type))
+        if (!driver.TryPointerAttribute(address, MemoryTypeAttribute, out nint type))
         {
-            throw new ArgumentException($"The driver knows of no memory at 0x{first:x}.", "pointer");
+            throw new ArgumentException($"The driver knows of no memory at 0x{address:x}.", nameof(address));
         }
 
-        if (!driver.TryPointerAttribute(last, MemoryTypeAttribute, out nint lastType) || lastType != type)
+        if (!driver.TryPointerAttribute(address + (nint)(bytes - 1), MemoryTypeAttribute, out nint lastType) || lastType != type)
         {
             throw new ArgumentException(
-                $"The memory at 0x{first:x} is shorter than the {last - first + 1} bytes asked for.", "length");
+                $"The memory at 0x{address:x} is shorter than the {bytes} bytes of the {length} elements.", nameof(length));
         }
 
-        if (type == DeviceMemory && driver.TryPointerAttribute(first, DeviceAttribute, out nint device) && device != Device)
+        if (type == DeviceMemory && driver.TryPointerAttribute(address, DeviceAttribute, out nint device) && device != Device)
         {
-            throw new ArgumentException($"The memory must be of device {Device}, and is of device {device}.", "pointer");
+            throw new ArgumentException($"The memory must be of device {Device}, and is of device {device}.", nameof(address));
         }
 
-        if (type == DeviceMemory && driver.TryPointerAttribute(first, ContextAttribute, out nint owner)
+        if (type == DeviceMemory && driver.TryPointerAttribute(address, ContextAttribute, out nint owner)
             && owner != 0 && owner != Handle)
         {
             throw new ArgumentException(
-                "The memory must be of the device's primary context, and is of another one.", "pointer");
+                "The memory must be of the device's primary context, and is of another one.", nameof(address));
         }
     }
 

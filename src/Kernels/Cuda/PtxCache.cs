@@ -57,7 +57,7 @@ internal sealed class PtxCache
         }
 
         string[] parts = text.Split('\n', 4);
-        return parts.Length == 4 && parts[0] == Format && parts[1] == key && parts[2] == Hash(key + "\n" + parts[3])
+        return parts.Length == 4 && parts.AsSpan(0, 3).SequenceEqual([Format, key, Hash(key + "\n" + parts[3])])
             ? parts[3]
             : null;
     }

@@ -85,7 +85,7 @@ public sealed class PtxCacheTests : IDisposable
             Cache.Keep(Key, texts[i % texts.Length]);
             if (Cache.Find(Key) is { } text)
             {
-                Assert.Contains(text, texts);
+                Assert.Contains(text, texts, StringComparer.Ordinal);
                 Interlocked.Increment(ref found);
             }
         });
@@ -110,7 +110,7 @@ public sealed class PtxCacheTests : IDisposable
                from target in (string[])["sm_80 8.0", "sm_90 8.0", "sm_80 8.4"]
                select PtxKey.Of(kernel, target),
         ];
-        Assert.Equal(keys.Length, keys.Distinct().Count());
+        Assert.Equal(keys.Length, keys.Distinct(StringComparer.Ordinal).Count());
         Assert.Equal(keys[0], PtxKey.Of(kernels[0], "sm_80 8.0"));
         foreach (string key in keys)
         {

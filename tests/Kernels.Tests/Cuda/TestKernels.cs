@@ -3,34 +3,15 @@ using ILGPU;
 namespace Kernels.Tests.Cuda;
 
 /// <summary>Fields that do not lie one after the other.</summary>
-public struct Mixed
-{
-    public byte First;
-    public short Second;
-    public ArrayView<float> View;
-    public Inner Inner;
-    public byte Last;
-}
+public readonly record struct Mixed(byte First, short Second, ArrayView<float> View, Inner Inner, byte Last);
 
 /// <summary>A structure in it.</summary>
-public struct Inner
-{
-    public byte Before;
-    public double Number;
-    public int After;
-}
+public readonly record struct Inner(byte Before, double Number, int After);
 
 /// <summary>Kernels that the library has no use for itself.</summary>
 internal static class TestKernels
 {
-    internal static Mixed Mix(ArrayView<float> view) => new()
-    {
-        First = 11,
-        Second = -1234,
-        View = view,
-        Inner = new Inner { Before = 13, Number = 0.1, After = -7 },
-        Last = 17,
-    };
+    internal static Mixed Mix(ArrayView<float> view) => new(11, -1234, view, new Inner(13, 0.1, -7), 17);
 
     /// <summary>Turns the array round, in one group with the array in shared memory.</summary>
     internal static void Reverse(ArrayView<float> x)
