@@ -4,6 +4,7 @@ using System.Reflection;
 using System.Runtime.CompilerServices;
 using ILGPU;
 using ILGPU.Runtime;
+using Kernels.Cuda;
 
 namespace Kernels;
 
@@ -78,6 +79,11 @@ internal static class LoadedKernels
         where TLauncher : Delegate
     {
         ConcurrentDictionary<MethodInfo, Delegate> loaded = s_loaded.GetOrCreateValue(accelerator);
-        return (TLauncher)loaded.GetOrAdd(kernel.Method, (_, key) => load(key.accelerator, key.kernel), (accelerator, kernel));
+        return (TLauncher)loaded.GetOrAdd(
+            kernel.Method,
+            (method, key) => key.accelerator is PrimaryAccelerator primary
+                ? primary.Load<TLauncher>(method)
+                : load(key.accelerator, key.kernel),
+            (accelerator, kernel));
     }
 }

@@ -10,8 +10,8 @@ namespace Kernels;
 /// best device here, on a named one, or over the caller's accelerator, which is then used as it is.
 /// </summary>
 /// <remarks>
-/// The objects made over a session (optimizers, for one) put their work on its stream in the order of the calls; use
-/// a session from one thread at a time.
+/// The objects made over a session (optimizers, for one) put their work on its stream in the order of the calls. A session
+/// may serve several threads at once, each object of it one at a time where it does not say otherwise.
 /// </remarks>
 public sealed class Session : IDisposable
 {

@@ -114,8 +114,8 @@ internal static class Require
                 if (a.Overlaps(b))
                 {
                     throw new ArgumentException(
-                        $"{a.Name} and {b.Name} must not overlap; both use bytes {Text(Math.Max(a.Begin, b.Begin))} "
-                        + "on of the same buffer.",
+                        $"{a.Name} and {b.Name} must not overlap; they share memory from byte "
+                        + $"{Text(b.SharedWith(a))} of the buffer of {b.Name} on.",
                         b.Name);
                 }
             }

@@ -35,8 +35,10 @@ internal readonly struct TensorRange
 
     /// <summary>Whether both use some byte.</summary>
     internal bool Overlaps(TensorRange other) =>
-        Begin < End && other.Begin < other.End && ReferenceEquals(Buffer, other.Buffer)
-        && Begin < other.End && other.Begin < End;
+        Begin < End && other.Begin < other.End && To(other) is { } way && Begin < way + other.End && way + other.Begin < End;
+
+    /// <summary>The first byte of this buffer that both use.</summary>
+    internal long SharedWith(TensorRange other) => Math.Max(Begin, (To(other) ?? 0) + other.Begin);
 
     /// <summary>Whether accesses of so many bytes are aligned from the start on.</summary>
     internal bool IsAligned(Accelerator accelerator, int bytes)
@@ -45,4 +47,11 @@ internal readonly struct TensorRange
         long start = accelerator is CLAccelerator || Buffer is null ? 0 : Buffer.NativePtr;
         return (start + Begin) % bytes == 0;
     }
+
+    // The bytes from this buffer to the other. Buffers that only borrow memory may borrow the same; one of OpenCL is a
+    // handle, and shares with no other.
+    private long? To(TensorRange other) => Buffer is not { } own || other.Buffer is not { } others ? null
+        : ReferenceEquals(own, others) ? 0
+        : own.Accelerator is CLAccelerator || others.Accelerator is CLAccelerator ? null
+        : others.NativePtr - own.NativePtr;
 }

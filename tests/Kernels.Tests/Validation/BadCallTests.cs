@@ -1,3 +1,4 @@
+using Kernels.Cuda;
 using Kernels.Devices;
 using Kernels.Linear;
 using Kernels.Optimizers;
@@ -58,6 +59,10 @@ public sealed partial class BadCallTests
             session.Dispose();
             session.Synchronize();
         });
+        yield return Bad<ArgumentOutOfRangeException>(
+            "PrimaryContext.Open", "negative device", "device", _ => PrimaryContext.Open(-1));
+        yield return Bad<InvalidOperationException>(
+            "PrimaryContext.Open", "no such device, or no driver", null, _ => PrimaryContext.Open(99, ""));
     }
 
     private static IEnumerable<BadCall> Launchers()
