@@ -92,7 +92,9 @@ public sealed partial class ConsumerTests(ITestOutputHelper output) : IDisposabl
     {
         string[] packages = Directory.GetFiles(feed, "*.nupkg");
         string[] names = [.. packages.Select(package => Path.GetFileName(package)[..^$".{Version}.nupkg".Length])];
-        Assert.Superset(Set(["Kernels", "Kernels.References"]), Set(names));
+        Assert.Equal(
+            Set(["Kernels", "Kernels.ML", "Kernels.OnnxRuntime", "Kernels.References", "Kernels.Tensors", "Kernels.TorchSharp"]),
+            Set(names));
         foreach ((string package, string name) in packages.Zip(names))
         {
             using ZipArchive archive = ZipFile.OpenRead(package);
