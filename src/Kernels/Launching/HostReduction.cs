@@ -1,5 +1,4 @@
 using System.Numerics;
-using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Common;
 using Kernels.DeviceCode.Reductions;
