@@ -99,6 +99,9 @@ internal static class TensorChecks
         }
     }
 
+    /// <summary>What is wrong with a tensor.</summary>
+    internal static ArgumentException Refusal(string message, string name) => new(message, name);
+
     /// <summary>Lengths or strides as a text.</summary>
     internal static string Text(long[] numbers) =>
         $"[{string.Join(", ", numbers.Select(n => n.ToString(CultureInfo.InvariantCulture)))}]";

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.X86;
 using global::TorchSharp;
 
 namespace Kernels.TorchSharp;
@@ -10,6 +11,8 @@ namespace Kernels.TorchSharp;
 internal sealed unsafe class TorchLibrary
 {
     private const string Name = "LibTorchSharp";
+
+    private const int CacheLine = 64;
 
     private static TorchLibrary? s_loaded;
 
@@ -23,6 +26,13 @@ internal sealed unsafe class TorchLibrary
         DeviceType = (delegate* unmanaged[Cdecl, SuppressGCTransition]<nint, int>)Find(library, "THSTensor_device_type");
         IsContiguous =
             (delegate* unmanaged[Cdecl, SuppressGCTransition]<nint, byte>)Find(library, "THSTensor_is_contiguous");
+        if (NativeLibrary.TryLoad("c10", typeof(torch).Assembly, null, out nint core)
+            && NativeLibrary.TryGetExport(core, "_ZNK3c1010TensorImpl4gradEv", out nint gradient)
+            && NativeLibrary.TryGetExport(core, "_ZN3c1019UndefinedTensorImpl10_singletonE", out nint undefined))
+        {
+            GradientInPlace = (delegate* unmanaged[Cdecl, SuppressGCTransition]<nint, nint>)gradient;
+            Undefined = undefined;
+        }
     }
 
     /// <summary>The functions of the library that TorchSharp has loaded.</summary>
@@ -34,10 +44,19 @@ internal sealed unsafe class TorchLibrary
     internal delegate* unmanaged[Cdecl, SuppressGCTransition]<nint, nint> Data { get; }
 
     /// <summary>A new handle of the gradient, to be disposed; 0 if there is none.</summary>
-    internal delegate* unmanaged[Cdecl, SuppressGCTransition]<nint, nint> Gradient { get; }
+    private delegate* unmanaged[Cdecl, SuppressGCTransition]<nint, nint> Gradient { get; }
 
     /// <summary>Releases a handle.</summary>
-    internal delegate* unmanaged[Cdecl, SuppressGCTransition]<nint, void> Dispose { get; }
+    private delegate* unmanaged[Cdecl, SuppressGCTransition]<nint, void> Dispose { get; }
+
+    /// <summary>
+    /// The gradient where libtorch keeps it, of what a handle points to: half of a look's time is else in a new handle. A
+    /// public member of its class, which has this name on all systems but Windows; null where it has not.
+    /// </summary>
+    private delegate* unmanaged[Cdecl, SuppressGCTransition]<nint, nint> GradientInPlace { get; }
+
+    /// <summary>What a tensor points to that is none.</summary>
+    private nint Undefined { get; }
 
     /// <summary>Number of elements.</summary>
     internal delegate* unmanaged[Cdecl, SuppressGCTransition]<nint, long> Length { get; }
@@ -50,6 +69,45 @@ internal sealed unsafe class TorchLibrary
 
     /// <summary>Whether the elements lie one after the other; 0 for what is sparse.</summary>
     internal delegate* unmanaged[Cdecl, SuppressGCTransition]<nint, byte> IsContiguous { get; }
+
+    /// <summary>A handle of the gradient of a tensor, to be given to <see cref="Leave"/>; 0 if there is none.</summary>
+    internal nint GradientOf(nint tensor)
+    {
+        if (GradientInPlace == null)
+        {
+            return Gradient(tensor);
+        }
+
+        // A handle points to a tensor, and that is a pointer to what it is.
+        nint gradient = GradientInPlace(*(nint*)tensor);
+        return *(nint*)gradient == Undefined ? 0 : gradient;
+    }
+
+    /// <summary>
+    /// Asks for what a handle's tensor is and for what knows its memory, which is the third word of it; what is not so does
+    /// no harm.
+    /// </summary>
+    internal static void Prefetch(nint handle)
+    {
+        if (handle == 0 || !Sse.IsSupported)
+        {
+            return;
+        }
+
+        byte* tensor = *(byte**)handle;
+        Sse.Prefetch0(tensor + CacheLine);
+        Sse.Prefetch0(tensor + 2 * CacheLine);
+        Sse.Prefetch0(((byte**)tensor)[2]);
+    }
+
+    /// <summary>Gives a handle of <see cref="GradientOf"/> back.</summary>
+    internal void Leave(nint gradient)
+    {
+        if (GradientInPlace == null)
+        {
+            Dispose(gradient);
+        }
+    }
 
     private static nint Find(nint library, string function) => NativeLibrary.TryGetExport(library, function, out nint address)
         ? address

@@ -27,7 +27,7 @@ public abstract class KernelOptimizer : global::TorchSharp.Modules.OptimizerHelp
         _parameter_groups = [];
         foreach (TorchGroup group in groups)
         {
-            add_param_group(group);
+            Add(group);
         }
     }
 
@@ -44,37 +44,7 @@ public abstract class KernelOptimizer : global::TorchSharp.Modules.OptimizerHelp
     public override void add_param_group(TorchGroup param_group)
     {
         ArgumentNullException.ThrowIfNull(param_group);
-        KernelOptions options = param_group.Options switch
-        {
-            null => new KernelOptions(Defaults.Algorithm),
-            KernelOptions own when own.Algorithm.GetType() == Defaults.Algorithm.GetType() => own,
-            KernelOptions own => throw new ArgumentException(
-                $"The group's options must be {Defaults.Algorithm.GetType().Name}, and are {own.Algorithm.GetType().Name}.",
-                nameof(param_group)),
-            _ => throw new ArgumentException(
-                $"The group's options must be {nameof(KernelOptions)}, and are {param_group.Options.GetType()}.",
-                nameof(param_group)),
-        };
-        TorchParameter[] parameters = [.. param_group.Parameters];
-        var handles = new HashSet<nint>();
-        foreach (TorchParameter parameter in parameters)
-        {
-            _ = TensorChecks.Dense(parameter, $"Parameter {handles.Count} of group {_segments.Count}", nameof(param_group));
-            if (!handles.Add(parameter.Handle) || _state.ContainsKey(parameter.Handle))
-            {
-                throw new ArgumentException(
-                    $"Parameter {handles.Count} of group {_segments.Count} is in the optimizer already.", nameof(param_group));
-            }
-        }
-
-        var segment = new ParameterSegment(parameters, _segments.Count, options, _stateStorage);
-        options.InitialLearningRate = options.LearningRate ?? options.Algorithm.LearningRate;
-        _segments.Add(segment);
-        _parameter_groups.Add(KernelParamGroup.Create(parameters, options));
-        for (int i = 0; i < parameters.Length; i++)
-        {
-            _state[parameters[i].Handle] = new KernelState(parameters[i], segment, i);
-        }
+        Add(param_group);
     }
 
     /// <summary>Takes a step with the gradients that the parameters have.</summary>
@@ -112,6 +82,41 @@ public abstract class KernelOptimizer : global::TorchSharp.Modules.OptimizerHelp
         if (disposing)
         {
             _segments.ForEach(segment => segment.Dispose());
+        }
+    }
+
+    private void Add(TorchGroup group)
+    {
+        KernelOptions options = group.Options switch
+        {
+            null => new KernelOptions(Defaults.Algorithm),
+            KernelOptions own when own.Algorithm.GetType() == Defaults.Algorithm.GetType() => own,
+            KernelOptions own => throw new ArgumentException(
+                $"The group's options must be {Defaults.Algorithm.GetType().Name}, and are {own.Algorithm.GetType().Name}.",
+                nameof(group)),
+            _ => throw new ArgumentException(
+                $"The group's options must be {nameof(KernelOptions)}, and are {group.Options.GetType()}.",
+                nameof(group)),
+        };
+        TorchParameter[] parameters = [.. group.Parameters];
+        var handles = new HashSet<nint>();
+        foreach (TorchParameter parameter in parameters)
+        {
+            _ = TensorChecks.Dense(parameter, $"Parameter {handles.Count} of group {_segments.Count}", nameof(group));
+            if (!handles.Add(parameter.Handle) || _state.ContainsKey(parameter.Handle))
+            {
+                throw new ArgumentException(
+                    $"Parameter {handles.Count} of group {_segments.Count} is in the optimizer already.", nameof(group));
+            }
+        }
+
+        var segment = new ParameterSegment(parameters, _segments.Count, options, _stateStorage);
+        options.InitialLearningRate = options.LearningRate ?? options.Algorithm.LearningRate;
+        _segments.Add(segment);
+        _parameter_groups.Add(KernelParamGroup.Create(parameters, options));
+        for (int i = 0; i < parameters.Length; i++)
+        {
+            _state[parameters[i].Handle] = new KernelState(parameters[i], segment, i);
         }
     }
 }

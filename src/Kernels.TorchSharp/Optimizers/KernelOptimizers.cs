@@ -7,7 +7,7 @@ namespace Kernels.TorchSharp.Optimizers;
 
 /// <summary>Makes optimizers for TorchSharp's parameters.</summary>
 /// <remarks>
-/// <see cref="Create(IEnumerable{TorchParameter}, OptimizerOptions, StateStorage)"/> takes every algorithm of the library.
+/// <see cref="Create"/> takes every algorithm of the library.
 /// The others have the names, arguments and defaults of <c>torch.optim</c>.
 /// <example><code>
 /// using var optimizer = KernelOptimizers.AdamW(model.parameters(), lr: 1e-3, weight_decay: 0.01);
@@ -29,7 +29,7 @@ public static class KernelOptimizers
         IEnumerable<TorchParameter> parameters, OptimizerOptions options, StateStorage stateStorage = StateStorage.F32)
     {
         ArgumentNullException.ThrowIfNull(parameters);
-        return Create([new KernelParamGroup(parameters)], options, stateStorage);
+        return CreateGroups([new KernelParamGroup(parameters)], options, stateStorage);
     }
 
     /// <summary>Any algorithm of the library, over groups.</summary>
@@ -39,8 +39,8 @@ public static class KernelOptimizers
     /// <returns>The optimizer.</returns>
     /// <exception cref="ArgumentNullException">An argument is null.</exception>
     /// <exception cref="ArgumentException">A parameter or an option does not fit.</exception>
-    public static KernelOptimizer Create(
-        IEnumerable<KernelParamGroup> groups, OptimizerOptions options, StateStorage stateStorage)
+    public static KernelOptimizer CreateGroups(
+        IEnumerable<KernelParamGroup> groups, OptimizerOptions options, StateStorage stateStorage = StateStorage.F32)
     {
         ArgumentNullException.ThrowIfNull(groups);
         var defaults = new KernelOptions(options);

@@ -1,6 +1,5 @@
 using System.Runtime.InteropServices;
 using global::TorchSharp;
-using ILGPU;
 using ILGPU.Runtime;
 using Kernels.Host;
 using Kernels.Optimizers;

@@ -1,6 +1,5 @@
 using global::TorchSharp;
 using ILGPU;
-using ILGPU.Runtime;
 using Kernels.Quantization;
 using TorchLinear = global::TorchSharp.Modules.Linear;
 using TorchParameter = global::TorchSharp.Modules.Parameter;

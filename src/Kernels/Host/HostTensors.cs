@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 using Kernels.DeviceCode.Common;
 using Kernels.DeviceCode.Optimizers;
 using Kernels.DeviceCode.Storage;
@@ -13,6 +14,8 @@ namespace Kernels.Host;
 /// </summary>
 internal unsafe struct HostTensors
 {
+    private const int CacheLine = 64;
+
     private byte* _p;
     private byte* _g;
     private float* _average;
@@ -76,6 +79,25 @@ internal unsafe struct HostTensors
     internal readonly float* Gradients(long first, int count, float* room) => _places is null
         ? Values(_g, _gradStorage, first, count, room)
         : Values(_places, first + _placesFirst, count, room, gradients: true);
+
+    /// <summary>
+    /// Asks for the beginning of a block that is in a place of its own: the processor foresees only what goes on.
+    /// </summary>
+    internal readonly void Prefetch(long first)
+    {
+        if (_places is null || !Sse.IsSupported)
+        {
+            return;
+        }
+
+        ref readonly HostPlaces.Place place = ref _places.At(first + _placesFirst, out _);
+        long at = (first + _placesFirst - place.First) * sizeof(float);
+        for (int line = 0; line < 4; line++)
+        {
+            Sse.Prefetch0(place.P + at + line * CacheLine);
+            Sse.Prefetch0(place.G + at + line * CacheLine);
+        }
+    }
 
     /// <summary>Stores updated parameters, which are where <see cref="Parameters"/> said or were moved, and does the extras.</summary>
     internal readonly void Write(float* p, long first, int count)

@@ -17,6 +17,9 @@ internal static class HostUpdate
 
     private const int Block = 512;
 
+    // Chunks whose memory is asked for early: one takes a tenth of a microsecond, and memory somewhat longer.
+    private const int Ahead = 3;
+
     /// <summary>One step with one rule for all elements.</summary>
     internal static void Run<TRule>(in UpdateCall call, TRule rule, int threads)
         where TRule : unmanaged, IUpdateRule
@@ -81,6 +84,7 @@ internal static class HostUpdate
 
             for (long c = begin; c < end; c++)
             {
+                Tensors.Prefetch((long)Chunks[Math.Min(c + Ahead, end - 1)].Block * Update.BlockLength);
                 Step(Rules![Chunks[c].Rule], (long)Chunks[c].Block * Update.BlockLength, Update.BlockLength);
             }
         }

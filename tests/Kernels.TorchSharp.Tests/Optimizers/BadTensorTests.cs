@@ -88,9 +88,8 @@ public sealed class BadTensorTests
         where T : Exception
     {
         TorchParameter[] parameters = Tensors.Parameters([[300], [20, 30], [4, 6]], 1);
-        using KernelOptimizer optimizer = KernelOptimizers.Create(
-            [new KernelParamGroup(parameters[..1]), new KernelParamGroup(parameters[1..])], new AdamWOptions(),
-            StateStorage.F32);
+        using KernelOptimizer optimizer = KernelOptimizers.CreateGroups(
+            [new KernelParamGroup(parameters[..1]), new KernelParamGroup(parameters[1..])], new AdamWOptions());
         KernelState[] states = [.. optimizer.state_dict().State.Cast<KernelState>()];
         Tensors.SetGradients(parameters, 1);
         optimizer.step();

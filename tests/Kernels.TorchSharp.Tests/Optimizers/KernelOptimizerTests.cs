@@ -90,8 +90,8 @@ public sealed class KernelOptimizerTests
         TorchParameter[] parameters = Tensors.Parameters([[300], [20, 30], [7]], Seed);
         var options = new AdamWOptions { LearningRate = 1e-2, WeightDecay = 0.1 };
         OptimizerOptions slow = options with { LearningRate = 1e-3, WeightDecay = 0 };
-        using KernelOptimizer optimizer = KernelOptimizers.Create(
-            [new KernelParamGroup([parameters[0]]), new KernelParamGroup([parameters[1]], slow)], options, StateStorage.F32);
+        using KernelOptimizer optimizer = KernelOptimizers.CreateGroups(
+            [new KernelParamGroup([parameters[0]]), new KernelParamGroup([parameters[1]], slow)], options);
         optimizer.add_param_group(new KernelParamGroup([parameters[2]], slow));
         Assert.Equal([1e-2, 1e-3, 1e-3], optimizer.ParamGroups.Select(g => g.LearningRate));
         Assert.Equal(3, optimizer.parameters().Count());
