@@ -18,6 +18,7 @@ public sealed partial class ConsumerTests(ITestOutputHelper output) : IDisposabl
         using ILGPU.Runtime;
         using Kernels;
         using Kernels.Dct;
+        using Kernels.Interop;
         using Kernels.Linear;
         using Kernels.Optimizers;
         using Kernels.Quantization;
