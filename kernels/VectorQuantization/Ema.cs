@@ -137,6 +137,10 @@ internal struct EmaEnd<TCode> : ISegmentEnd
 }
 
 /// <summary>Rows of a part of the codes, from their counts, one part per item.</summary>
+/// <remarks>
+/// Traffic: the counts are read once. Domain: counts of at least 0 whose sum is below 2^31. Sums of integers: exact, so
+/// that no division into parts changes them.
+/// </remarks>
 internal struct EmaCountWork : IItemWork
 {
     /// <summary>[heads * codes].</summary>
@@ -163,6 +167,7 @@ internal struct EmaCountWork : IItemWork
 }
 
 /// <summary>Where the rows of each code would begin in sorted order, one part of the codes per item.</summary>
+/// <remarks>Traffic: the counts are read once more, the rows of the parts before by each part; begins are written.</remarks>
 internal struct EmaBeginWork : IItemWork
 {
     public EmaCountWork Counted;
@@ -194,7 +199,8 @@ internal struct EmaBeginWork : IItemWork
     }
 }
 
-/// <summary>The end of an update whose sums are given, one number of a code per item.</summary>
+/// <summary>The end of an update whose sums are given, one number of a code per item: <see cref="EmaEnd{TCode}"/>.</summary>
+/// <remarks>Traffic: the sums of the batch read, the moving sums read and written, the codes written.</remarks>
 internal struct EmaReducedWork<TCode> : IItemWork
     where TCode : struct, IStorage
 {
