@@ -7,7 +7,7 @@ namespace Kernels.DeviceCode.Optimizers;
 /// Source: Zhuang et al. 2020, arXiv:2010.07468, Algorithm 2, in the form of the authors' adabelief-pytorch 0.2.1:
 /// epsilon is stored in the belief and added to the root once more. The three forms of a step are one formula with
 /// other constants: plain (RootScale = 1 / sqrt(1 - beta2^t)), rectified (RootScale = 1, the rectification in
-/// StepSize) and not adaptive, in the first rectified steps.
+/// StepSize) and not adaptive, in the first rectified steps, which follow the mean or do not move.
 /// Traffic: reads p, g, m, s; writes p, m, s: 28 bytes in F32.
 /// State: A mean of the gradients, B belief.
 /// </remarks>
@@ -57,6 +57,7 @@ internal struct AdaBeliefScalars
     public float StepSize;
     public float RootScale;
     public int Adaptive;
+    public int Moves; // 0: the parameter is left alone but for its decay, whatever the mean is
     public Decay Decay;
 
     /// <summary>The renewed belief: the deviation is from the mean that already holds g; epsilon persists.</summary>
@@ -67,6 +68,7 @@ internal struct AdaBeliefScalars
         where T : struct, ILane<T>
     {
         T denominator = T.Sqrt(belief) * RootScale + Epsilon;
-        return Decay.Parameter(p) - StepSize * mean / T.If(Adaptive != 0, denominator, T.Of(1f));
+        T numerator = T.If(Moves != 0, StepSize * mean, T.Of(0f));
+        return Decay.Parameter(p) - numerator / T.If(Adaptive != 0, denominator, T.Of(1f));
     }
 }

@@ -82,10 +82,6 @@ public sealed record AdaBeliefOptions : ElementwiseOptions
                 size *= Math.Sqrt(
                     correction2 * (length - 4) / (limit - 4) * (length - 2) / (limit - 2) * limit / length);
             }
-            else if (!DegeneratedToSgd)
-            {
-                size = 0;
-            }
         }
 
         return new()
@@ -95,6 +91,7 @@ public sealed record AdaBeliefOptions : ElementwiseOptions
             StepSize = (float)size,
             RootScale = (float)rootScale,
             Adaptive = adaptive ? 1 : 0,
+            Moves = adaptive || DegeneratedToSgd ? 1 : 0,
             Decay = FixedDecay ? new Decay { Shrink = (float)(1 - WeightDecay) } : FoldDecay(),
         };
     }

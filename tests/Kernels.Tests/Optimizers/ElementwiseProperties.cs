@@ -193,6 +193,27 @@ public sealed class ElementwiseProperties
         }
     }
 
+    /// <summary>0 times an infinite mean would be NaN.</summary>
+    [Theory]
+    [InlineData("adabelief.rectified")]
+    [InlineData("adabelief.amsgrad.rectified")]
+    public void A_step_of_AdaBelief_that_is_none_leaves_parameters_alone_whatever_the_gradient(string form)
+    {
+        foreach (LinearWalk? walk in new LinearWalk?[] { null, LinearWalk.Elements, LinearWalk.Packets })
+        {
+            var options = new AdaBeliefOptions { AmsGrad = form.Contains("ams"), DegeneratedToSgd = false };
+            var c = new StepCase(form, 37, 0, 1, Storage.F32, Storage.F32, 15); // step 1 of betas by default: too early
+            var data = new StepData(c);
+            data.G[0] = BitConverter.SingleToUInt32Bits(float.PositiveInfinity);
+            data.G[20] = BitConverter.SingleToUInt32Bits(float.NegativeInfinity);
+            data.G[36] = BitConverter.SingleToUInt32Bits(float.NaN);
+            Accelerator accelerator = walk is null ? TestDevices.Session.Accelerator : TestDevices.Warp(32);
+            StepResult result = Run(accelerator, c, data, walk, options: options);
+            Assert.Equal(data.P, result.P);
+            Assert.False(float.IsFinite(BitConverter.UInt32BitsToSingle(result.State[0][20])));
+        }
+    }
+
     /// <summary>Without coupled decay a parameter does not enter its own gradient: 0 times infinity would be NaN.</summary>
     [Theory]
     [MemberData(nameof(FormNames))]

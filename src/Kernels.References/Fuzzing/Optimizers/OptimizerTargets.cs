@@ -69,9 +69,7 @@ internal static class OptimizerTargets
             c => new AdaBeliefReference(
                 c.Number("learningRate"), c.Number("beta1"), c.Number("beta2"), c.Number("epsilon"),
                 c.Number("weightDecay"), c.Boolean("rectify"), c.Boolean("decoupled"), c.Boolean("fixedDecay"),
-                c.Boolean("amsgrad"), c.Boolean("degeneratedToSgd"), c.Boolean("maximize")),
-            // Where rectification takes no step, the oracle has none, and a kernel may take 0 times what is not finite.
-            FuzzValues.Finite),
+                c.Boolean("amsgrad"), c.Boolean("degeneratedToSgd"), c.Boolean("maximize"))),
         Target(
             "diffgrad",
             Options(1e-3, 0, false, ("beta1", 0.9), ("beta2", 0.999), ("epsilon", 1e-8)),
