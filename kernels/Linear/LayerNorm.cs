@@ -11,7 +11,7 @@ namespace Kernels.DeviceCode.Linear;
 /// Shapes: x, y, dy, dx [rows, columns] row-major, factors [rows].
 /// Storage: F32, sums binary32.
 /// Traffic: forward x is read three times (the later times from cache) and y written; backward y and dy are read twice.
-/// Needs: groups: 1 KiB of shared memory, a group size that is a power of two up to 256. Rows: nothing.
+/// Needs: groups: 1 KiB of shared memory, a group size that is a power of two up to 256. Rows: 128 bytes of it.
 /// Order: item i of G (lane i of 16) adds columns i, i + G, ...; then a tree. G follows from the columns alone.
 /// Domain: NaN or infinity in a row makes that row NaN, and no other.
 /// Error: derived in the reference.
@@ -97,15 +97,17 @@ internal static class LayerNormKernel
     internal static void ForwardRows(
         ArrayView<float> x, ArrayView<float> y, ArrayView<float> factors, int columns, float epsilon)
     {
+        ArrayView<Sixteen> room = SharedMemory.Allocate<Sixteen>(2);
         long row = (long)Grid.IdxX * columns;
+        int zero = Sixteen.Zero(row);
         int full = columns - columns % Sixteen.Width;
         Sixteen sums = default;
         for (int c = 0; c < full; c += Sixteen.Width)
         {
-            sums.Add(1f, Sixteen.Contiguous(x, row + c));
+            sums += Sixteen.Contiguous(x, row + c);
         }
 
-        float sum = sums.Sum();
+        float sum = sums.Sum(room, 0, zero);
         for (int c = full; c < columns; c++)
         {
             sum += x[row + c];
@@ -120,7 +122,7 @@ internal static class LayerNormKernel
             squares.AddProducts(difference, difference);
         }
 
-        sum = squares.Sum();
+        sum = squares.Sum(room, 1, zero);
         for (int c = full; c < columns; c++)
         {
             sum += (x[row + c] - mean) * (x[row + c] - mean);
@@ -128,7 +130,7 @@ internal static class LayerNormKernel
 
         float factor = Factor(sum, columns, epsilon);
         factors[Grid.IdxX] = factor;
-        for (int c = 0; c < full; c += Sixteen.Width)
+        for (int c = 0; c < full; c += Sixteen.Width + zero)
         {
             Sixteen.Contiguous(x, row + c).Minus(means).Times(factor).Store(y, row + c);
         }
@@ -145,19 +147,21 @@ internal static class LayerNormKernel
         ArrayView<float> y, ArrayView<float> factors, ArrayView<float> dy, ArrayView<float> dx, int columns,
         int accumulate)
     {
+        ArrayView<Sixteen> room = SharedMemory.Allocate<Sixteen>(2);
         long row = (long)Grid.IdxX * columns;
+        int zero = Sixteen.Zero(row);
         int full = columns - columns % Sixteen.Width;
         Sixteen sums = default;
         Sixteen products = default;
         for (int c = 0; c < full; c += Sixteen.Width)
         {
             Sixteen g = Sixteen.Contiguous(dy, row + c);
-            sums.Add(1f, g);
+            sums += g;
             products.AddProducts(g, Sixteen.Contiguous(y, row + c));
         }
 
-        float sum = sums.Sum();
-        float along = products.Sum();
+        float sum = sums.Sum(room, 0, zero);
+        float along = products.Sum(room, 1, zero);
         for (int c = full; c < columns; c++)
         {
             sum += dy[row + c];
@@ -168,7 +172,7 @@ internal static class LayerNormKernel
         along /= columns;
         float factor = factors[Grid.IdxX];
         Sixteen means = Sixteen.Of(sum);
-        for (int c = 0; c < full; c += Sixteen.Width)
+        for (int c = 0; c < full; c += Sixteen.Width + zero)
         {
             Sixteen value = Sixteen.Contiguous(dy, row + c).Minus(means)
                 .Minus(Sixteen.Contiguous(y, row + c).Times(along)).Times(factor);

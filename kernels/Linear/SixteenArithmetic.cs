@@ -158,6 +158,45 @@ internal partial struct Sixteen
     internal readonly float Sum() =>
         (((V0 + V8) + (V4 + V12)) + ((V2 + V10) + (V6 + V14))) + (((V1 + V9) + (V5 + V13)) + ((V3 + V11) + (V7 + V15)));
 
+    /// <summary>The sum of all, by halves, of lanes that a loop added up.</summary>
+    /// <param name="room">Shared memory of a group of one item.</param>
+    /// <param name="place">
+    /// Where the lanes are stored on the way: the compiler makes registers of what is stored side by side, and only pairs of
+    /// what is added in an order that it may not change.
+    /// </param>
+    /// <param name="zero">0, but not for a compiler to know: else it would not store them.</param>
+    internal readonly float Sum(ArrayView<Sixteen> room, int place, int zero)
+    {
+        room[place] = this;
+        return room[place + zero].Sum();
+    }
+
+    /// <summary>0, but not for a compiler to know, of a place that is not negative and below 2^62.</summary>
+    /// <remarks>
+    /// A loop that writes sixteens steps by sixteen and this zero: of a step that it knew the compiler would take several at
+    /// once, and gather from each.
+    /// </remarks>
+    internal static int Zero(long place) => (int)(place >> 62);
+
+    /// <summary>The largest; NaN is passed over, unless it is the first.</summary>
+    /// <param name="room">As for a sum.</param>
+    /// <param name="place">As for a sum.</param>
+    /// <param name="zero">As for a sum.</param>
+    internal readonly float Largest(ArrayView<Sixteen> room, int place, int zero)
+    {
+        room[place] = this;
+        return room[place + zero].Largest();
+    }
+
+    private readonly float Largest()
+    {
+        float left = Larger(Larger(Larger(V0, V1), Larger(V2, V3)), Larger(Larger(V4, V5), Larger(V6, V7)));
+        float right = Larger(Larger(Larger(V8, V9), Larger(V10, V11)), Larger(Larger(V12, V13), Larger(V14, V15)));
+        return Larger(left, right);
+    }
+
+    private static float Larger(float first, float second) => GroupTree.Larger(first, second);
+
     private static float ExpOf(float x) => Exponential.OfNegative(Lane.Of(x)).Value;
 
     /// <summary>Each over a divisor.</summary>

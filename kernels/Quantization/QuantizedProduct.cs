@@ -129,6 +129,7 @@ internal static class QuantizedProduct
         where TActivation : struct, IActivation
     {
         ArrayView<float> table = SharedMemory.Allocate<float>(RowCodebooks.TableLength);
+        ArrayView<Sixteen> room = SharedMemory.Allocate<Sixteen>(1);
         int row = firstRow + Grid.IdxX;
         t.Q.Fill(table, row);
         Group.Barrier();
@@ -160,7 +161,7 @@ internal static class QuantizedProduct
                 rest += t.Tail(table, row, (long)vector * t.Columns, sixteenCodes, lane);
             }
 
-            t.End<TActivation>(vector, row, sum.Sum() + rest);
+            t.End<TActivation>(vector, row, sum.Sum(room, 0, Sixteen.Zero(x)) + rest);
         }
     }
 

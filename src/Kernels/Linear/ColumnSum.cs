@@ -21,11 +21,13 @@ public sealed class ColumnSum
     private static readonly Lock s_gate = new();
 
     private const int GroupSize = 64;
+    private const int MaxStrip = 4096;
 
     private readonly Accelerator _accelerator;
     private readonly DeviceFacts _facts;
     private readonly bool _onHost;
     private readonly Action<AcceleratorStream, KernelConfig, ArrayView<float>, ArrayView<float>, ColumnSumSize>? _add;
+    private readonly Action<AcceleratorStream, KernelConfig, ArrayView<float>, ArrayView<float>, ColumnSumSize>? _strips;
 
     /// <summary>Loads the kernel.</summary>
     /// <param name="accelerator">Where the matrices will lie.</param>
@@ -47,6 +49,11 @@ public sealed class ColumnSum
         if (!_onHost)
         {
             _add = accelerator.LoadKernel<ArrayView<float>, ArrayView<float>, ColumnSumSize>(ColumnSumKernel.Add);
+        }
+
+        if (_facts.Class == DeviceClass.OpenClCpu || launch)
+        {
+            _strips = accelerator.LoadKernel<ArrayView<float>, ArrayView<float>, ColumnSumSize>(ColumnSumKernel.Strips);
         }
     }
 
@@ -119,10 +126,26 @@ public sealed class ColumnSum
     private static long Blocks(int rows) =>
         ((long)rows + ColumnSumKernel.BlockRows - 1) / ColumnSumKernel.BlockRows;
 
-    // Full groups of columns, then one smaller group: exactly the columns.
+    // Strips, or full groups of columns, then one smaller group: exactly the columns.
     private void Launch(
         AcceleratorStream stream, ArrayView<float> x, ArrayView<float> sums, int blocks, ColumnSumSize size)
     {
+        if (size.Columns == 0)
+        {
+            return;
+        }
+
+        if (_strips is not null && size.Accumulate == 0)
+        {
+            size.GroupsPerBlock = (size.Columns + ColumnSumKernel.StripColumns - 1) / ColumnSumKernel.StripColumns;
+            lock (s_gate)
+            {
+                _strips(stream, (checked(blocks * size.GroupsPerBlock), 1), x, sums, size);
+            }
+
+            return;
+        }
+
         size.GroupsPerBlock = size.Columns / GroupSize;
         if (size.GroupsPerBlock > 0)
         {
@@ -155,8 +178,11 @@ public sealed class ColumnSum
             Columns = columns,
             Accumulate = accumulate,
         };
+        // A strip of columns in the cache, rows read for as long as possible; but no core without work.
+        long units = (columns + GroupSize - 1L) / GroupSize;
+        long grain = Math.Max(1, Math.Min(MaxStrip / GroupSize, units / Math.Max(1, _facts.Cores)));
         long unit = Math.Max(1, (long)rows * GroupSize);
-        HostPool.Run(work, (columns + GroupSize - 1L) / GroupSize, Math.Max(1, Grain / unit), _facts.Cores);
+        HostPool.Run(work, units, Math.Max(grain, Grain / unit), _facts.Cores);
     }
 
     /// <summary>A unit is 64 columns.</summary>
@@ -170,43 +196,45 @@ public sealed class ColumnSum
 
         public readonly void Run(long begin, long end)
         {
-            int width = Vector<float>.Count;
-            long column = begin * GroupSize;
             long last = Math.Min(Columns, end * GroupSize);
-            for (; column <= last - width; column += width)
+            float* block = stackalloc float[MaxStrip];
+            float* total = stackalloc float[MaxStrip];
+            for (long column = begin * GroupSize; column < last; column += MaxStrip)
             {
-                Vector<float> sum = Vector<float>.Zero;
+                int width = (int)Math.Min(MaxStrip, last - column);
+                new Span<float>(total, width).Clear();
                 for (long first = 0; first < Rows; first += ColumnSumKernel.BlockRows)
                 {
-                    Vector<float> block = Vector<float>.Zero;
+                    new Span<float>(block, width).Clear();
                     long limit = Math.Min(Rows, first + ColumnSumKernel.BlockRows);
                     for (long row = first; row < limit; row++)
                     {
-                        block += Vector.Load(X + (row * Columns) + column);
+                        Add(X + (row * Columns) + column, block, width);
                     }
 
-                    sum += block;
+                    Add(block, total, width);
                 }
 
-                (Accumulate ? Vector.Load(Sums + column) + sum : sum).Store(Sums + column);
+                if (Accumulate)
+                {
+                    Add(Sums + column, total, width);
+                }
+
+                new Span<float>(total, width).CopyTo(new Span<float>(Sums + column, width));
+            }
+        }
+
+        private static void Add(float* from, float* to, int length)
+        {
+            int i = 0;
+            for (; i <= length - Vector<float>.Count; i += Vector<float>.Count)
+            {
+                (Vector.Load(to + i) + Vector.Load(from + i)).Store(to + i);
             }
 
-            for (; column < last; column++)
+            for (; i < length; i++)
             {
-                float sum = 0f;
-                for (long first = 0; first < Rows; first += ColumnSumKernel.BlockRows)
-                {
-                    float block = 0f;
-                    long limit = Math.Min(Rows, first + ColumnSumKernel.BlockRows);
-                    for (long row = first; row < limit; row++)
-                    {
-                        block += X[(row * Columns) + column];
-                    }
-
-                    sum += block;
-                }
-
-                Sums[column] = Accumulate ? Sums[column] + sum : sum;
+                to[i] += from[i];
             }
         }
     }

@@ -23,6 +23,7 @@ public sealed class SoftmaxCrossEntropy
     private readonly Accelerator _accelerator;
     private readonly DeviceFacts _facts;
     private readonly bool _onHost;
+    private readonly bool _bySixteens;
     private readonly Action<AcceleratorStream, KernelConfig, ArrayView<float>, ArrayView<int>, ArrayView<float>,
         ArrayView<float>, int, int, float>? _rows;
 
@@ -45,10 +46,11 @@ public sealed class SoftmaxCrossEntropy
         _accelerator = accelerator;
         _facts = DeviceFacts.Of(accelerator);
         _onHost = _facts.Class == DeviceClass.Host && !launch;
+        _bySixteens = _facts.Class == DeviceClass.OpenClCpu;
         if (!_onHost)
         {
             _rows = accelerator.LoadKernel<ArrayView<float>, ArrayView<int>, ArrayView<float>, ArrayView<float>, int, int,
-                float>(SoftmaxCrossEntropyKernel.Rows);
+                float>(_bySixteens ? SoftmaxCrossEntropyKernel.RowSixteens : SoftmaxCrossEntropyKernel.Rows);
             _mean = accelerator.LoadKernel<ArrayView<float>, ArrayView<float>>(SoftmaxCrossEntropyKernel.Mean);
         }
     }
@@ -110,7 +112,7 @@ public sealed class SoftmaxCrossEntropy
             lock (s_gate)
             {
                 _rows!(
-                    stream, (rows, TilePlan.RowGroup(_facts, classes)), logits.As<float>(), labels, losses.As<float>(),
+                    stream, (rows, _bySixteens ? 1 : TilePlan.RowGroup(_facts, classes)), logits.As<float>(), labels, losses.As<float>(),
                     gradient.As<float>(), classes, gradient.IsEmpty ? 0 : 1, 1f / rows);
             }
         }

@@ -16,7 +16,7 @@ public sealed class ColumnSumProperties
         var columnSum = new ColumnSum(accelerator, launch: place != LinearPlace.Own);
         foreach (int rows in new[] { 0, 1, 2, 127, 128, 129, 385 })
         {
-            foreach (int columns in new[] { 0, 1, 8, 63, 64, 65, 131 })
+            foreach (int columns in new[] { 0, 1, 8, 63, 64, 65, 131, 1089 })
             {
                 float[] x = LinearDevice.Random(random, rows * columns);
                 float[] held = LinearDevice.Random(random, columns);
