@@ -27,8 +27,8 @@ public sealed class NewtonSchulzProperties
     }
 
     /// <summary>
-    /// Where all singular values are the same, errors grow only by the slope there and by what a turn multiplies: the
-    /// bounds are a hundredth or less of those of random matrices.
+    /// Where all singular values are the same, errors grow only by the slope there and by what a turn multiplies, and the
+    /// bounds are narrower than those of random matrices.
     /// </summary>
     [Theory]
     [MemberData(nameof(Shapes))]
