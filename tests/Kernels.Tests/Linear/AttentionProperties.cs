@@ -159,7 +159,7 @@ public sealed class AttentionProperties
     /// Central differences with a step h are within h^2 / 6 of the largest third derivative. Along a query or a key the
     /// logits of a row are linear, with factors a that differ by at most r, so the third derivative of the mean of c = g v
     /// is E (c - Ec) (a - Ea)^3 - 3 Var a Cov(c, a), at most 19 / 16 r^3 times the range of c; a key is in the rows of all
-    /// tokens. Along a value it is 0. Numbers are multiples of 2^-12, so that steps are exact. The result that the backward
+    /// tokens. Along a value it is 0. Numbers are multiples of 2^-14, so that steps are exact. The result that the backward
     /// pass takes is rounded to binary32, which turns slopes by u sum |g mixed| r at most in each row; binary64 loses
     /// some hundred roundings.
     /// </remarks>
@@ -168,11 +168,11 @@ public sealed class AttentionProperties
     {
         const int Tokens = 5, Heads = 2, Size = 3;
         float[] qkv = Array.ConvertAll(
-            Draw(new Random(8), Tokens * 3 * Heads * Size, 1), v => MathF.Round(v * 4096) / 4096);
+            Draw(new Random(8), Tokens * 3 * Heads * Size, 1), v => MathF.Round(v * 16384) / 16384);
         float[] grad = Draw(new Random(9), Tokens * Heads * Size, 1);
         float[] mixed = [.. AttentionReference.Forward(qkv, Heads, Size).Select(b => (float)b.Value)];
         Bounded[] slope = AttentionReference.Backward(qkv, mixed, grad, Heads, Size);
-        const float H = 1f / 1024;
+        const float H = 1f / 16384;
         double most = qkv.Max(MathF.Abs);
         double[] sizes = [.. grad.Chunk(Size).Select(row => row.Sum(g => (double)Math.Abs(g)) * most)];
         for (int i = 0; i < qkv.Length; i++)
