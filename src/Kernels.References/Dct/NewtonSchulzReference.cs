@@ -44,7 +44,7 @@ public static class NewtonSchulzReference
     private const double B = -4.7750;
     private const double C = 2.0315;
 
-    // What binary64 loses: the singular values, and the same analysis with 2^-53.
+    // What binary64 loses: the singular values, relative to the largest, and the same analysis with 2^-53.
     private const double SingularError = 1e-12;
     private const double Slack = 1 + (1.0 / (1 << 16));
 
@@ -107,7 +107,7 @@ public static class NewtonSchulzReference
     private static double Iterate(double[] x, int m, int n, double inputs, double scaleError)
     {
         double[] singular = SvdProjectionReference.Decompose(x, m, n).Singular;
-        double[] off = Array.ConvertAll(singular, s => (s * scaleError) + SingularError);
+        double[] off = Array.ConvertAll(singular, s => (s * scaleError) + (SingularError * singular.Max()));
         // The quotient itself, or the product with a reciprocal.
         double error = (inputs + (Bounded.Gamma(2) * (BoundedMatrix.Norm(x) + inputs))) * (1 + scaleError)
             + ((double)m * n * Bounded.LeastSubnormal);
@@ -129,7 +129,7 @@ public static class NewtonSchulzReference
             {
                 double square = singular[i] * singular[i];
                 double slope = Math.Abs(A + (square * ((3 * B) + (5 * C * square))));
-                off[i] = ((slope + (curvature * off[i] / 2)) * off[i]) + SingularError;
+                off[i] = ((slope + (curvature * off[i] / 2)) * off[i]) + (SingularError * high);
                 singular[i] = Math.Abs(singular[i] * (A + (square * (B + (C * square)))));
             }
         }

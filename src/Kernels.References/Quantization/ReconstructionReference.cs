@@ -7,7 +7,8 @@ namespace Kernels.References.Quantization;
 /// <para>
 /// Bound: for residuals X (Q - W)^T, for X Q^T - X W^T, and for the form with X^T X, sums in any order. All terms are
 /// products of x, x and |w| + |q|: with a = sum |x| (|w| + |q|) the size of a residual, a gradient is within
-/// gamma(n + columns + 4) 2 sum a |x|, and the value within gamma(2 columns + n rows + 6) sum a^2, n the rows of X.
+/// gamma(n + columns + 4) 2 sum a |x|, and the value within gamma(k + 6) sum a^2, n the rows of X and k the larger of
+/// 2 columns + n rows, and n + columns + rows columns for the form with X^T X.
 /// </para>
 /// </remarks>
 public static class ReconstructionReference
@@ -59,7 +60,7 @@ public static class ReconstructionReference
             gradQ[i] = Within(gradient[i], sizes[i], n + columns + 4, 2 * n * columns * underflow);
         }
 
-        int roundings = (2 * columns) + (n * rows) + 6;
+        int roundings = Math.Max((2 * columns) + (n * rows), n + columns + w.Length) + 6;
         return (Within(value, size, roundings, 2.0 * n * rows * columns * largest * underflow), gradQ);
     }
 
