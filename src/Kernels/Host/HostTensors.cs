@@ -81,6 +81,31 @@ internal unsafe struct HostTensors
         : Values(_places, first + _placesFirst, count, room, gradients: true);
 
     /// <summary>
+    /// The tensors from an element on, as far as they are in one place: elements up to <paramref name="live"/> are there,
+    /// and what is behind them, up to <paramref name="next"/>, is nowhere.
+    /// </summary>
+    internal readonly HostTensors From(long first, long end, out long live, out long next)
+    {
+        HostTensors part = this;
+        live = next = end;
+        if (_places is null)
+        {
+            return part;
+        }
+
+        ref readonly HostPlaces.Place place = ref _places.At(first + _placesFirst, out long left);
+        long start = place.First - _placesFirst;
+        next = Math.Min(end, first + left);
+        live = Math.Min(next, start + place.Length);
+        part._places = null;
+        part._p = place.P - start * Bytes(place.StorageOfP);
+        part._g = place.G - start * Bytes(place.StorageOfG);
+        part._paramStorage = place.StorageOfP;
+        part._gradStorage = place.StorageOfG;
+        return part;
+    }
+
+    /// <summary>
     /// Asks for the beginning of a block that is in a place of its own: the processor foresees only what goes on.
     /// </summary>
     internal readonly void Prefetch(long first)
@@ -140,6 +165,8 @@ internal unsafe struct HostTensors
             Encode(p, (ushort*)tensor + at, storage, random, count);
         }
     }
+
+    private static int Bytes(Storage storage) => storage == Storage.F32 ? sizeof(float) : sizeof(ushort);
 
     /// <summary>Numbers that may be in several places: where they are if in one and in F32, else gathered.</summary>
     private static float* Values(HostPlaces places, long first, int count, float* room, bool gradients)

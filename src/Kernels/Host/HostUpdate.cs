@@ -74,30 +74,51 @@ internal static class HostUpdate
         {
             if (Chunks is null)
             {
-                for (long first = begin; first < end; first += Block)
-                {
-                    Step(Rule, first, (int)Math.Min(Block, end - first));
-                }
-
+                Range(Rule, begin, end);
                 return;
             }
 
-            for (long c = begin; c < end; c++)
+            long next;
+            for (long c = begin; c < end; c = next)
             {
-                Tensors.Prefetch((long)Chunks[Math.Min(c + Ahead, end - 1)].Block * Update.BlockLength);
-                Step(Rules![Chunks[c].Rule], (long)Chunks[c].Block * Update.BlockLength, Update.BlockLength);
+                // Blocks that follow each other are one range.
+                for (next = c + 1; next < end && IsNext(Chunks[next - 1], Chunks[next]); next++)
+                {
+                }
+
+                long first = (long)Chunks[c].Block * Update.BlockLength;
+                Range(Rules![Chunks[c].Rule], first, first + (next - c) * Update.BlockLength);
             }
         }
 
         [SkipLocalsInit]
-        internal readonly void Step(in TRule rule, long first, int count)
+        internal readonly void Step(in TRule rule, long first, int count) => Step(rule, Tensors, first, count);
+
+        private static bool IsNext(Chunk chunk, Chunk next) => next.Block == chunk.Block + 1 && next.Rule == chunk.Rule;
+
+        private readonly void Range(in TRule rule, long begin, long end)
+        {
+            long next;
+            for (long first = begin; first < end; first = next)
+            {
+                HostTensors tensors = Tensors.From(first, end, out long live, out next);
+                Tensors.Prefetch(Math.Min(next + (Ahead - 1) * Update.BlockLength, end - 1));
+                for (; first < live; first += Block)
+                {
+                    Step(rule, tensors, first, (int)Math.Min(Block, live - first));
+                }
+            }
+        }
+
+        [SkipLocalsInit]
+        private readonly void Step(in TRule rule, in HostTensors tensors, long first, int count)
         {
             float* stagedP = stackalloc float[Block];
             float* stagedG = stackalloc float[Block];
-            float* p = Tensors.Parameters(first, count, stagedP);
-            float* g = Tensors.Gradients(first, count, stagedG);
-            Apply(rule, p, g, A + first, B + first, C + first, count, Tensors.Factor);
-            Tensors.Write(p, first, count);
+            float* p = tensors.Parameters(first, count, stagedP);
+            float* g = tensors.Gradients(first, count, stagedG);
+            Apply(rule, p, g, A + first, B + first, C + first, count, tensors.Factor);
+            tensors.Write(p, first, count);
         }
 
         private static void Apply(

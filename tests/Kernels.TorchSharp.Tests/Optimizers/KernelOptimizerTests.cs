@@ -132,6 +132,43 @@ public sealed class KernelOptimizerTests
     }
 
     [TorchFact]
+    public void A_gradient_may_become_another_between_steps()
+    {
+        TorchParameter[] parameters = Tensors.Parameters([[300], [1000], [256]], Seed);
+        using KernelOptimizer optimizer = KernelOptimizers.AdamW(parameters);
+        using var library = new Optimizer(
+            HostMemory.Session, new AdamWOptions { WeightDecay = 0 },
+            [.. parameters.Select((p, i) => new Parameter($"{i}", Tensors.Values(p), p.shape))]);
+        Tensors.SetGradients(parameters, 1);
+        Step();
+        parameters[0].grad = torch.randn(300, torch.ScalarType.BFloat16);
+        parameters[1].grad = torch.randn(1000);
+        Step();
+        parameters[0].grad = torch.randn(300);
+        parameters[1].grad = torch.randn(1000, torch.ScalarType.Float16);
+        Step();
+        // Freed, so that the next may lie where it lay.
+        parameters[2].grad!.Dispose();
+        parameters[2].grad = null;
+        parameters[2].grad = torch.randn(256);
+        Step();
+        float[] before = Tensors.Values(parameters[2]);
+        parameters[0].grad = torch.randn(299);
+        Assert.Throws<ArgumentException>(() => optimizer.step());
+        Assert.Equal(before, Tensors.Values(parameters[2]));
+        parameters[0].grad = torch.randn(300);
+        Step();
+
+        void Step()
+        {
+            SetGradients(library, parameters);
+            optimizer.step();
+            library.Step();
+            Equal(library, parameters);
+        }
+    }
+
+    [TorchFact]
     public void Schedulers_change_rates_betas_and_momentum()
     {
         TorchParameter[] parameters = Tensors.Parameters([[300], [20, 30]], Seed);
