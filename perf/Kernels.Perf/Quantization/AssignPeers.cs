@@ -14,11 +14,11 @@ public partial class AssignBenchmarks
     [Benchmark]
     public float TorchSharpArgmin()
     {
-        using var scope = NewDisposeScope();
         using var _ = no_grad();
         long last = 0;
         for (int row = 0; row < Rows; row += 64)
         {
+            using var piece = NewDisposeScope(); // its temporaries are of 64 x columns x codes
             using Tensor index = (_torchWeights[TensorIndex.Slice(row, row + 64)].unsqueeze(-1) - _torchCodebook).abs().argmin(-1);
             last = index[0, 0].item<long>();
         }
