@@ -16,6 +16,8 @@ public static class DeviceList
     /// </summary>
     public const string Variable = "KERNELS_DEVICE";
 
+    private static readonly Lock s_gate = new();
+
     /// <summary>Every device here, the best first: CUDA, OpenCL GPU, OpenCL CPU, CPU accelerator.</summary>
     public static IReadOnlyList<DeviceDescription> All()
     {
@@ -34,12 +36,16 @@ public static class DeviceList
     internal static Context CreateContext(OptimizationLevel level)
     {
         NativeLibraries.Register();
-        return Context.Create(builder => builder
-            .EnableAlgorithms()
-            .Optimize(level)
-            .Cuda()
-            .OpenCL()
-            .CPU(new CPUDevice(2, 1, Environment.ProcessorCount)));
+        // A loader of OpenCL drivers shows no platform to one thread while another is in the process's first call.
+        lock (s_gate)
+        {
+            return Context.Create(builder => builder
+                .EnableAlgorithms()
+                .Optimize(level)
+                .Cuda()
+                .OpenCL()
+                .CPU(new CPUDevice(2, 1, Environment.ProcessorCount)));
+        }
     }
 
     /// <summary>The device that a wish names, or the best one.</summary>
