@@ -66,7 +66,8 @@ internal struct QuantizedProductArguments
 /// Source: JLCM, arXiv:2309.17361; the table of a row in shared memory as in SqueezeLLM (arXiv:2306.07629), whose atomic sums
 /// are here sums in a fixed order. Shapes: packed [rows, RunWords] words, x [n, columns], y [n, rows], bias [rows].
 /// Storage: codebook, x, y F32, scales F32, F16 or BF16. Traffic: the packed words once for each vector, y once.
-/// Needs: groups of 32 x rows, at most four rows; 4608 bytes of shared memory; six barriers.
+/// Needs: groups of 32 x rows, at most four rows; 4608 bytes of shared memory; six barriers. On OpenCL CPU
+/// devices groups of one item, and 64 bytes more.
 /// Order: a lane's products as its codes come out of their words, then lanes in a tree, then bias, then C0.
 /// Domain: any sizes; bits that are no code are code k - 1. NaN and infinity reach what they are multiplied with.
 /// Error: gamma(columns + 3) (sum |x| |s c| + |bias| + |C0|), derived in the reference.

@@ -1,5 +1,4 @@
 using System.Diagnostics.CodeAnalysis;
-using System.Numerics;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Linear;
@@ -209,32 +208,18 @@ public sealed class ColumnSum
                     long limit = Math.Min(Rows, first + ColumnSumKernel.BlockRows);
                     for (long row = first; row < limit; row++)
                     {
-                        Add(X + (row * Columns) + column, block, width);
+                        HostSums.Add(block, X + (row * Columns) + column, width);
                     }
 
-                    Add(block, total, width);
+                    HostSums.Add(total, block, width);
                 }
 
                 if (Accumulate)
                 {
-                    Add(Sums + column, total, width);
+                    HostSums.Add(total, Sums + column, width);
                 }
 
                 new Span<float>(total, width).CopyTo(new Span<float>(Sums + column, width));
-            }
-        }
-
-        private static void Add(float* from, float* to, int length)
-        {
-            int i = 0;
-            for (; i <= length - Vector<float>.Count; i += Vector<float>.Count)
-            {
-                (Vector.Load(to + i) + Vector.Load(from + i)).Store(to + i);
-            }
-
-            for (; i < length; i++)
-            {
-                to[i] += from[i];
             }
         }
     }

@@ -1,4 +1,3 @@
-using System.Numerics;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.VectorQuantization;
 using Kernels.Host;
@@ -82,7 +81,7 @@ internal static unsafe class HostSegmentSum
     {
         for (int i = begin; i < end; i++)
         {
-            Add(sum, rows.Rows.Values((long)rows.Order[i] * rows.Dimension, rows.Dimension, room), rows.Dimension);
+            HostSums.Add(sum, rows.Rows.Values((long)rows.Order[i] * rows.Dimension, rows.Dimension, room), rows.Dimension);
         }
     }
 
@@ -90,21 +89,7 @@ internal static unsafe class HostSegmentSum
     {
         for (int window = begin; window < end; window++)
         {
-            Add(sum, windows + ((long)window * d), d);
-        }
-    }
-
-    private static void Add(float* sum, float* more, int d)
-    {
-        int i = 0;
-        for (; i <= d - Vector<float>.Count; i += Vector<float>.Count)
-        {
-            (Vector.Load(sum + i) + Vector.Load(more + i)).Store(sum + i);
-        }
-
-        for (; i < d; i++)
-        {
-            sum[i] += more[i];
+            HostSums.Add(sum, windows + ((long)window * d), d);
         }
     }
 
