@@ -7,13 +7,15 @@ public static class Fuzzer
 {
     /// <summary>Runs an implementation on cases until one fails, or there were enough.</summary>
     /// <param name="target">The operation.</param>
-    /// <param name="implementation">Gives the outputs of a case; what it throws is a failure.</param>
+    /// <param name="implementation">
+    /// Gives the outputs of a case, or null if it does not take it; what it throws is a failure.
+    /// </param>
     /// <param name="settings">How many cases; a thousand without it.</param>
     /// <param name="cancellation">Ends the run before the next case.</param>
     /// <returns>What came of it.</returns>
     public static FuzzReport Run(
         FuzzTarget target,
-        Func<FuzzCase, IReadOnlyDictionary<string, FuzzTensor>> implementation,
+        Func<FuzzCase, IReadOnlyDictionary<string, FuzzTensor>?> implementation,
         FuzzSettings? settings = null,
         CancellationToken cancellation = default)
     {
@@ -23,6 +25,7 @@ public static class Fuzzer
         long start = Stopwatch.GetTimestamp();
         var classes = new SortedDictionary<string, int>(StringComparer.Ordinal);
         double worst = 0;
+        int notTaken = 0;
         int index = 0;
         for (; index < settings.Cases; index++)
         {
@@ -50,25 +53,29 @@ public static class Fuzzer
                 (FuzzCase small, string message) = Shrink(target, given, failure, implementation, settings);
                 return new FuzzReport(
                     target.Name, settings.Seed, index + 1, worst, classes,
-                    new FuzzFailure(settings.First + index, given, small, message));
+                    new FuzzFailure(settings.First + index, given, small, message))
+                {
+                    NotTaken = notTaken,
+                };
             }
 
+            notTaken += verdict.IsTaken ? 0 : 1;
             worst = Math.Max(worst, verdict.WorstShare);
             settings.Progress?.Invoke(index + 1, worst);
         }
 
-        return new FuzzReport(target.Name, settings.Seed, index, worst, classes, Failure: null);
+        return new FuzzReport(target.Name, settings.Seed, index, worst, classes, Failure: null) { NotTaken = notTaken };
     }
 
     /// <summary>Runs several implementations side by side, each on a part of the cases and on a thread of its own.</summary>
     /// <param name="target">The operation.</param>
-    /// <param name="implementations">Give the outputs of a case; each is called by one thread.</param>
+    /// <param name="implementations">Give the outputs of a case, or null; each is called by one thread.</param>
     /// <param name="settings">How many cases in all; a thousand without it.</param>
     /// <param name="cancellation">Ends the run before the next case.</param>
     /// <returns>What came of it; of cases that failed the first, whatever the number of implementations.</returns>
     public static FuzzReport RunParallel(
         FuzzTarget target,
-        IReadOnlyList<Func<FuzzCase, IReadOnlyDictionary<string, FuzzTensor>>> implementations,
+        IReadOnlyList<Func<FuzzCase, IReadOnlyDictionary<string, FuzzTensor>?>> implementations,
         FuzzSettings? settings = null,
         CancellationToken cancellation = default)
     {
@@ -103,7 +110,7 @@ public static class Fuzzer
                             Progress = (count, share) => Tell(own, count, share),
                         },
                         stopsOf[own].Token);
-                    if (!reports[own].Passed)
+                    if (reports[own].Failure is not null)
                     {
                         // What comes after it is of no interest any more.
                         Array.ForEach(stopsOf[(own + 1)..], later => later.Cancel());
@@ -129,7 +136,10 @@ public static class Fuzzer
 
         return new FuzzReport(
             target.Name, settings.Seed, reports.Sum(report => report.Cases), reports.Max(report => report.WorstShare), classes,
-            Array.Find(reports, report => !report.Passed)?.Failure);
+            Array.Find(reports, report => report.Failure is not null)?.Failure)
+        {
+            NotTaken = reports.Sum(report => report.NotTaken),
+        };
 
         int Part(int job) => (int)((long)settings.Cases * job / jobs);
 
@@ -149,14 +159,16 @@ public static class Fuzzer
     /// <summary>Runs an implementation on one case.</summary>
     /// <param name="target">The operation.</param>
     /// <param name="given">The case.</param>
-    /// <param name="implementation">Gives the outputs of a case; what it throws is a failure.</param>
+    /// <param name="implementation">
+    /// Gives the outputs of a case, or null if it does not take it; what it throws is a failure.
+    /// </param>
     /// <returns>The verdict.</returns>
     public static FuzzVerdict Try(
-        FuzzTarget target, FuzzCase given, Func<FuzzCase, IReadOnlyDictionary<string, FuzzTensor>> implementation)
+        FuzzTarget target, FuzzCase given, Func<FuzzCase, IReadOnlyDictionary<string, FuzzTensor>?> implementation)
     {
         ArgumentNullException.ThrowIfNull(target);
         ArgumentNullException.ThrowIfNull(implementation);
-        IReadOnlyDictionary<string, FuzzTensor> outputs;
+        IReadOnlyDictionary<string, FuzzTensor>? outputs;
         try
         {
             outputs = implementation(given);
@@ -168,14 +180,16 @@ public static class Fuzzer
             return verdict;
         }
 
-        return target.Judge(given, outputs);
+        return outputs is null
+            ? new FuzzVerdict(new Dictionary<string, FuzzTensor>(StringComparer.Ordinal)) { IsTaken = false }
+            : target.Judge(given, outputs);
     }
 
     private static (FuzzCase Case, string Message) Shrink(
         FuzzTarget target,
         FuzzCase given,
         string message,
-        Func<FuzzCase, IReadOnlyDictionary<string, FuzzTensor>> implementation,
+        Func<FuzzCase, IReadOnlyDictionary<string, FuzzTensor>?> implementation,
         FuzzSettings settings)
     {
         long start = Stopwatch.GetTimestamp();
