@@ -5,6 +5,9 @@ namespace Kernels.References.Fuzzing;
 /// <summary>Runs an implementation of an operation on many cases, and makes the first that fails small.</summary>
 public static class Fuzzer
 {
+    // A case of so few elements is looked at number by number.
+    private const int Few = 64;
+
     /// <summary>Runs an implementation on cases until one fails, or there were enough.</summary>
     /// <param name="target">The operation.</param>
     /// <param name="implementation">
@@ -220,6 +223,7 @@ public static class Fuzzer
         .Concat(Shorter(target, given))
         .Concat(Default(target, given))
         .Concat(Plainer(given))
+        .Concat(Redrawn(target, given))
         .Where(target.Admits);
 
     private static IEnumerable<FuzzCase> Aligned(FuzzCase given) => given.Shift == 0 ? [] : [given.At(0)];
@@ -242,7 +246,6 @@ public static class Fuzzer
     /// <summary>With zeros, ones and whole numbers in the place of others; only when few are left.</summary>
     private static IEnumerable<FuzzCase> Plainer(FuzzCase given)
     {
-        const int Few = 64;
         foreach ((string input, FuzzTensor tensor) in given.Inputs)
         {
             if (tensor.Data is float[] floats)
@@ -269,6 +272,36 @@ public static class Fuzzer
                         yield return given.With(input, tensor.With(i, 0));
                     }
                 }
+            }
+        }
+    }
+
+    /// <summary>
+    /// Smaller ones with other numbers: some bugs need numbers that go together, and what is left of those that did may not.
+    /// </summary>
+    private static IEnumerable<FuzzCase> Redrawn(FuzzTarget target, FuzzCase given)
+    {
+        const int Tries = 64;
+        const int Most = 9;
+        if (given.Elements > Few)
+        {
+            yield break;
+        }
+
+        var random = new Random(1);
+        foreach (FuzzCase smaller in target.Simplify(given).Concat(Shorter(target, given))
+            .Where(smaller => smaller.Elements < given.Elements && target.Admits(smaller)))
+        {
+            for (int i = 0; i < Tries; i++)
+            {
+                FuzzCase drawn = smaller.At(given.Shift);
+                foreach ((string input, FuzzTensor tensor) in smaller.Inputs.Where(input => input.Value.Data is float[]))
+                {
+                    float[] whole = Array.ConvertAll(tensor.Floats, _ => (float)random.Next(-Most, Most + 1));
+                    drawn = drawn.With(input, new FuzzTensor(whole, [.. tensor.Shape]));
+                }
+
+                yield return drawn;
             }
         }
     }
