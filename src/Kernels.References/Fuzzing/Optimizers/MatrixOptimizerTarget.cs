@@ -23,9 +23,6 @@ internal sealed class MatrixOptimizerTarget(
 
     private bool IsLowRank => Options.ContainsKey("rank");
 
-    /// <summary>An optimizer has memory of its own.</summary>
-    public override bool TakesViews => false;
-
     public override FuzzCase Draw(FuzzDraw draw)
     {
         int most = draw.Once(16) ? 66 : 20;
