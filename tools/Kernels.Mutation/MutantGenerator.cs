@@ -174,7 +174,7 @@ internal sealed class MutantGenerator : CSharpSyntaxWalker
 
     private static IEnumerable<(string Name, MemberDeclarationSyntax Member)> Members(SourceText text)
     {
-        SyntaxNode root = CSharpSyntaxTree.ParseText(text, DeviceCode.Language).GetRoot();
+        SyntaxNode root = CSharpSyntaxTree.ParseText(text, ProjectCode.Language).GetRoot();
         foreach (TypeDeclarationSyntax type in root.DescendantNodes().OfType<TypeDeclarationSyntax>())
         {
             foreach (MemberDeclarationSyntax member in

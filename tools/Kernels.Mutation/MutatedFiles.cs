@@ -1,33 +1,69 @@
 namespace Kernels.Mutation;
 
-/// <summary>The files that are mutated, and the operations that must see it.</summary>
+/// <summary>The files that are mutated, and what must see it.</summary>
 internal static class MutatedFiles
 {
+    /// <summary>The folder of the kernels.</summary>
+    internal const string Kernels = "kernels";
+
+    /// <summary>The folder of the references.</summary>
+    internal const string References = "src/Kernels.References";
+
     private static readonly string[] s_adam = ["optimizers/adam", "optimizers/adamw"];
 
-    /// <summary>By file; the operation that is nearest to it first.</summary>
-    internal static IReadOnlyDictionary<string, string[]> All { get; } = new SortedDictionary<string, string[]>(
+    private static readonly string[] s_ofOptimizers =
+        ["OptimizerReferenceTests", "OptimizerBoundTests", "GoldenVectorTests"];
+
+    /// <summary>By file.</summary>
+    internal static IReadOnlyDictionary<string, Judges> All { get; } = new SortedDictionary<string, Judges>(
         StringComparer.Ordinal)
     {
-        ["kernels/Optimizers/AdaBelief.cs"] = ["optimizers/adabelief"],
-        ["kernels/Optimizers/AdaGrad.cs"] = ["optimizers/adagrad"],
-        ["kernels/Optimizers/AdaGradNorm.cs"] = ["optimizers/adagradnorm"],
-        ["kernels/Optimizers/Adafactor.cs"] = ["optimizers/adafactor"],
-        ["kernels/Optimizers/Adam.cs"] = s_adam,
-        ["kernels/Optimizers/BatchTest.cs"] = ["optimizers/batchtest"],
-        ["kernels/Optimizers/Decay.cs"] = ["optimizers/sgd", "optimizers/adagradnorm", .. s_adam],
-        ["kernels/Optimizers/DiffGrad.cs"] = ["optimizers/diffgrad"],
-        ["kernels/Optimizers/Lamb.cs"] = ["optimizers/lamb", "optimizers/adafactor"],
-        ["kernels/Optimizers/Lion.cs"] = ["optimizers/lion"],
-        ["kernels/Optimizers/RmsProp.cs"] = ["optimizers/rmsprop"],
-        ["kernels/Optimizers/Sgd.cs"] = ["optimizers/sgd"],
-        ["kernels/Linear/Activations.cs"] = ["linear/activation", "linear/matmul"],
-        ["kernels/Linear/LayerNorm.cs"] = ["linear/layernorm"],
-        ["kernels/Linear/SoftmaxCrossEntropy.cs"] = ["linear/softmaxcrossentropy"],
-        ["kernels/Quantization/Mapping.cs"] = ["codebook/nf4", "codebook/proximal"],
-        ["kernels/VectorQuantization/Ema.cs"] = ["vq/ema"],
-        ["kernels/VectorQuantization/Quantize.cs"] = ["vq/quantize"],
-        ["kernels/VectorQuantization/Rotate.cs"] = ["vq/rotate"],
+        [$"{Kernels}/Optimizers/AdaBelief.cs"] = new(["optimizers/adabelief"], "ElementwiseProperties"),
+        [$"{Kernels}/Optimizers/AdaGrad.cs"] = new(["optimizers/adagrad"], "ElementwiseProperties"),
+        [$"{Kernels}/Optimizers/AdaGradNorm.cs"] = new(
+            ["optimizers/adagradnorm"], "AdaGradNormProperties", "WholeTensorExtrasTests"),
+        [$"{Kernels}/Optimizers/Adafactor.cs"] = new(
+            ["optimizers/adafactor"], "AdafactorProperties", "WholeTensorExtrasTests"),
+        [$"{Kernels}/Optimizers/Adam.cs"] = new(s_adam, "ElementwiseProperties"),
+        [$"{Kernels}/Optimizers/BatchTest.cs"] = new(["optimizers/batchtest"], "BatchTestProperties"),
+        [$"{Kernels}/Optimizers/Decay.cs"] = new(["optimizers/sgd", "optimizers/adagradnorm", .. s_adam]),
+        [$"{Kernels}/Optimizers/DiffGrad.cs"] = new(["optimizers/diffgrad"], "ElementwiseProperties"),
+        [$"{Kernels}/Optimizers/Lamb.cs"] = new(
+            ["optimizers/lamb", "optimizers/adafactor"], "LambProperties", "WholeTensorExtrasTests"),
+        [$"{Kernels}/Optimizers/Lion.cs"] = new(["optimizers/lion"], "ElementwiseProperties"),
+        [$"{Kernels}/Optimizers/RmsProp.cs"] = new(["optimizers/rmsprop"], "ElementwiseProperties"),
+        [$"{Kernels}/Optimizers/Sgd.cs"] = new(["optimizers/sgd"], "ElementwiseProperties"),
+        [$"{Kernels}/Linear/Activations.cs"] = new(["linear/activation", "linear/matmul"], "ActivationProperties"),
+        [$"{Kernels}/Linear/LayerNorm.cs"] = new(["linear/layernorm"], "LayerNormProperties"),
+        [$"{Kernels}/Linear/SoftmaxCrossEntropy.cs"] = new(
+            ["linear/softmaxcrossentropy"], "SoftmaxCrossEntropyProperties"),
+        [$"{Kernels}/Quantization/Mapping.cs"] = new(["codebook/nf4", "codebook/proximal"], "MappingProperties"),
+        [$"{Kernels}/VectorQuantization/Ema.cs"] = new(["vq/ema"], "EmaProperties"),
+        [$"{Kernels}/VectorQuantization/Quantize.cs"] = new(["vq/quantize"], "QuantizeProperties"),
+        [$"{Kernels}/VectorQuantization/Rotate.cs"] = new(["vq/rotate"], "RotateProperties"),
+        [$"{References}/Linear/ActivationReference.cs"] = new(
+            ["linear/activation", "linear/matmul"], "ActivationProperties"),
+        [$"{References}/Linear/LayerNormReference.cs"] = new(["linear/layernorm"], "LayerNormProperties"),
+        [$"{References}/Linear/SoftmaxCrossEntropyReference.cs"] = new(
+            ["linear/softmaxcrossentropy"], "SoftmaxCrossEntropyProperties"),
+        [$"{References}/Optimizers/AdaBeliefReference.cs"] = new(["optimizers/adabelief"], s_ofOptimizers),
+        [$"{References}/Optimizers/AdaGradNormReference.cs"] = new(["optimizers/adagradnorm"], s_ofOptimizers),
+        [$"{References}/Optimizers/AdaGradReference.cs"] = new(["optimizers/adagrad"], s_ofOptimizers),
+        [$"{References}/Optimizers/AdafactorReference.cs"] = new(["optimizers/adafactor"], s_ofOptimizers),
+        [$"{References}/Optimizers/AdamReference.cs"] = new(s_adam, s_ofOptimizers),
+        [$"{References}/Optimizers/BatchTestReference.cs"] = new(["optimizers/batchtest"], "BatchTestReferenceTests"),
+        [$"{References}/Optimizers/DiffGradReference.cs"] = new(["optimizers/diffgrad"], s_ofOptimizers),
+        [$"{References}/Optimizers/OptimizerReference.cs"] = new(
+            ["optimizers/sgd", "optimizers/lion", .. s_adam], s_ofOptimizers),
+        [$"{References}/Optimizers/LambReference.cs"] = new(["optimizers/lamb"], s_ofOptimizers),
+        [$"{References}/Optimizers/LionReference.cs"] = new(["optimizers/lion"], s_ofOptimizers),
+        [$"{References}/Optimizers/RmsPropReference.cs"] = new(["optimizers/rmsprop"], s_ofOptimizers),
+        [$"{References}/Optimizers/SgdReference.cs"] = new(["optimizers/sgd"], s_ofOptimizers),
+        [$"{References}/Quantization/MappingReference.cs"] = new(
+            ["codebook/nf4", "codebook/proximal"], "MappingReferenceTests"),
+        [$"{References}/VectorQuantization/EmaReference.cs"] = new(["vq/ema"], "CodebookReferenceTests"),
+        [$"{References}/VectorQuantization/QuantizeReference.cs"] = new(["vq/quantize"], "QuantizeReferenceTests"),
+        [$"{References}/VectorQuantization/RotateReference.cs"] = new(["vq/rotate"], "RotateReferenceTests"),
     };
 
     /// <summary>The files of which one of some names is the path, its end, or its folder; all without names.</summary>

@@ -1,20 +1,22 @@
 using System.CommandLine;
 using System.Globalization;
+using System.Runtime.InteropServices;
 using Spectre.Console;
 
 namespace Kernels.Mutation;
 
-/// <summary>Mutates device code, and says which mutants the fuzzer does not find.</summary>
+/// <summary>Mutates kernels and references, and says which mutants neither fuzzer nor properties find.</summary>
 internal static class MutationCommand
 {
     internal const int Success = 0;
     internal const int Survivors = 1;
     internal const int BadInput = 2;
-
-    private static readonly TimeSpan s_longest = TimeSpan.FromSeconds(60);
+    internal const int Stopped = 3;
 
     /// <summary>Runs one command line.</summary>
-    /// <returns>0: every mutant is found but the known equivalents; 1: not every one; 2: wrong input.</returns>
+    /// <returns>
+    /// 0: every mutant is found but the known equivalents; 1: not every one; 2: wrong input; 3: stopped by a signal.
+    /// </returns>
     internal static int Run(IReadOnlyList<string> arguments, TextWriter output, TextWriter error)
     {
         try
@@ -33,6 +35,11 @@ internal static class MutationCommand
         {
             error.WriteLine($"mutation: {e.Message}");
             return BadInput;
+        }
+        catch (OperationCanceledException)
+        {
+            error.WriteLine("mutation: stopped.");
+            return Stopped;
         }
     }
 
@@ -62,9 +69,10 @@ internal static class MutationCommand
             DefaultValueFactory = _ => "cpu",
         };
         var root = new RootCommand(
-            "Changes the device code in one place at a time and fuzzes the operations that it belongs to: each change "
-            + "must make one fail. Exit codes: 0 each does, but those that equivalent.txt says are equivalent; 1 one "
-            + "does not, or equivalent.txt names one that does; 2 wrong input.")
+            "Changes kernels and references in one place at a time, fuzzes the operations that it belongs to, and runs "
+            + "the properties where that finds nothing: each change must make one fail. Exit codes: 0 each does, but "
+            + "those that equivalent.txt says are equivalent; 1 one does not, or equivalent.txt names one that does; "
+            + "2 wrong input; 3 stopped by a signal.")
         {
             files,
             cases,
@@ -88,23 +96,41 @@ internal static class MutationCommand
     private static int Mutate(IReadOnlyList<string> files, int cases, int jobs, string device, TextWriter output)
     {
         (string root, string build) = Places();
-        string tool = Path.Combine(root, "tools", "Kernels.Tools", "bin", build);
+        string tests = Path.Combine(root, "tests", "Kernels.Tests", "bin", build);
         string list = Path.Combine(root, "tools", "Kernels.Mutation", "equivalent.txt");
         IReadOnlyList<KnownEquivalent> known = KnownEquivalents.Parse(File.ReadAllText(list));
-        var code = new DeviceCode(root, Path.Combine(root, "kernels", "obj", build), tool);
+        if (!File.Exists(Path.Combine(tests, "Kernels.Tests.dll")))
+        {
+            throw new InvalidOperationException($"there are no tests in {tests}; build the solution first.");
+        }
+
+        var projects = new Dictionary<string, Lazy<ProjectCode>>(StringComparer.Ordinal)
+        {
+            [MutatedFiles.Kernels] = new(
+                () => new ProjectCode(root, MutatedFiles.Kernels, "Kernels.DeviceCode", build, tests)),
+            [MutatedFiles.References] = new(
+                () => new ProjectCode(root, MutatedFiles.References, "Kernels.References", build, tests)),
+        };
         var sandboxes = new List<Sandbox>();
         var reports = new List<(string File, FileReport Report)>();
+        // Whoever ends the command leaves no sandbox behind.
+        using var stop = new CancellationTokenSource();
+        using PosixSignalRegistration end = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
+        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
+        using PosixSignalRegistration hangUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, Stop);
         try
         {
             for (int job = 0; job < jobs; job++)
             {
-                sandboxes.Add(new Sandbox(tool, cases, device));
+                sandboxes.Add(new Sandbox(cases, device));
+                sandboxes[job].Fill(tests, stop.Token);
             }
 
-            var run = new MutationRun(code, sandboxes, known, s_longest);
+            var run = new MutationRun(sandboxes, known, stop.Token);
             foreach (string file in files)
             {
-                FileReport report = run.File(file, MutatedFiles.All[file]);
+                ProjectCode code = projects.Single(p => file.StartsWith(p.Key + "/", StringComparison.Ordinal)).Value.Value;
+                FileReport report = run.File(code, file, MutatedFiles.All[file]);
                 reports.Add((file, report));
                 output.WriteLine(string.Create(
                     CultureInfo.InvariantCulture,
@@ -129,7 +155,16 @@ internal static class MutationCommand
             output.WriteLine($"equivalent.txt names {lost.File}, which is not mutated.");
         }
 
-        return reports.TrueForAll(each => each.Report is { Survivors.Count: 0, Stale.Count: 0 }) ? Success : Survivors;
+        // A file of which nothing is reached has proved nothing.
+        return reports.TrueForAll(each => each.Report is { Survivors.Count: 0, Stale.Count: 0, Count: > 0 })
+            ? Success
+            : Survivors;
+
+        void Stop(PosixSignalContext signal)
+        {
+            signal.Cancel = true;
+            stop.Cancel();
+        }
     }
 
     private static void Write(List<(string File, FileReport Report)> reports, TextWriter output)

@@ -3,22 +3,20 @@ using Microsoft.CodeAnalysis.Text;
 
 namespace Kernels.Mutation;
 
-/// <summary>The mutants of files, each compiled and fuzzed.</summary>
-/// <param name="code">The device code.</param>
+/// <summary>The mutants of files, each compiled, fuzzed and tested.</summary>
 /// <param name="sandboxes">One for each job.</param>
 /// <param name="known">Mutants that are known to be equivalent.</param>
-/// <param name="longest">The longest time of one operation.</param>
+/// <param name="stop">Ends the run.</param>
 internal sealed class MutationRun(
-    DeviceCode code, IReadOnlyList<Sandbox> sandboxes, IReadOnlyList<KnownEquivalent> known, TimeSpan longest)
+    IReadOnlyList<Sandbox> sandboxes, IReadOnlyList<KnownEquivalent> known, CancellationToken stop)
 {
     /// <summary>Mutates a file.</summary>
-    /// <exception cref="InvalidOperationException">The operations fail without any change.</exception>
-    internal FileReport File(string file, IReadOnlyList<string> operations)
+    /// <exception cref="InvalidOperationException">Something fails without any change.</exception>
+    internal FileReport File(ProjectCode code, string file, Judges judges)
     {
-        if (code.Compile(file) is not { } unchanged || !sandboxes[0].Passes(unchanged, operations, longest))
+        if (code.Compile(file) is not { } unchanged || !sandboxes[0].Passes(code.Assembly, unchanged, judges, stop))
         {
-            throw new InvalidOperationException(
-                $"{string.Join(", ", operations)}: fails without any change of {file}.");
+            throw new InvalidOperationException($"{judges}: fails without any change of {file}.");
         }
 
         var report = new FileReport();
@@ -29,12 +27,12 @@ internal sealed class MutationRun(
         [
             .. mutants.Select(mutant => mutant.Member).Distinct(StringComparer.Ordinal).Where(empties.ContainsKey),
         ];
-        Dictionary<string, bool> unreached = Survive(file, operations, members, member => empties[member]);
+        Dictionary<string, bool> unreached = Survive(members, member => empties[member]);
         report.Unreached.AddRange(
             unreached.Where(each => each.Value).Select(each => each.Key).Order(StringComparer.Ordinal));
 
         Mutant[] reached = [.. mutants.Where(mutant => !unreached.GetValueOrDefault(mutant.Member))];
-        Dictionary<Mutant, bool> survive = Survive(file, operations, reached, mutant => [mutant.Change]);
+        Dictionary<Mutant, bool> survive = Survive(reached, mutant => [mutant.Change]);
         foreach (Mutant mutant in reached.Where(survive.ContainsKey))
         {
             if (!survive[mutant])
@@ -54,24 +52,29 @@ internal sealed class MutationRun(
         report.Stale.AddRange(known.Where(each =>
             string.Equals(each.File, file, StringComparison.Ordinal)
             && !report.Equivalents.Exists(mutant => each.Fits(file, mutant))));
-        return report;
-    }
-
-    /// <summary>Which of some changes pass; those that do not compile are left out.</summary>
-    private Dictionary<T, bool> Survive<T>(
-        string file, IReadOnlyList<string> operations, IEnumerable<T> all, Func<T, TextChange[]> changes)
-        where T : notnull
-    {
-        var free = new ConcurrentBag<Sandbox>(sandboxes);
-        var passes = new ConcurrentDictionary<T, bool>();
-        Parallel.ForEach(all, new ParallelOptions { MaxDegreeOfParallelism = sandboxes.Count }, each =>
+        foreach (Sandbox sandbox in sandboxes)
         {
-            if (code.Compile(file, changes(each)) is { } assembly && free.TryTake(out Sandbox? sandbox))
+            sandbox.Put(code.Assembly, unchanged);
+        }
+
+        return report;
+
+        // Which of some changes pass; those that do not compile are left out.
+        Dictionary<T, bool> Survive<T>(IEnumerable<T> all, Func<T, TextChange[]> changes)
+            where T : notnull
+        {
+            var free = new ConcurrentBag<Sandbox>(sandboxes);
+            var passes = new ConcurrentDictionary<T, bool>();
+            var options = new ParallelOptions { MaxDegreeOfParallelism = sandboxes.Count, CancellationToken = stop };
+            Parallel.ForEach(all, options, each =>
             {
-                passes[each] = sandbox.Passes(assembly, operations, longest);
-                free.Add(sandbox);
-            }
-        });
-        return new Dictionary<T, bool>(passes);
+                if (code.Compile(file, changes(each)) is { } assembly && free.TryTake(out Sandbox? sandbox))
+                {
+                    passes[each] = sandbox.Passes(code.Assembly, assembly, judges, stop);
+                    free.Add(sandbox);
+                }
+            });
+            return new Dictionary<T, bool>(passes);
+        }
     }
 }

@@ -3,61 +3,86 @@ using System.Globalization;
 
 namespace Kernels.Mutation;
 
-/// <summary>A copy of the built tool, in which the device code is exchanged.</summary>
+/// <summary>A copy of the built tests, with the tool among them, in which an assembly is exchanged.</summary>
 internal sealed class Sandbox : IDisposable
 {
+    private static readonly TimeSpan s_longest = TimeSpan.FromSeconds(60);
+
+    // Where the program is the one of the SDK, which may be another than that in PATH.
+    private static readonly string s_host =
+        Path.GetFileNameWithoutExtension(Environment.ProcessPath) is "dotnet" ? Environment.ProcessPath! : "dotnet";
+
     private readonly string _folder = Directory.CreateTempSubdirectory("kernels-mutation-").FullName;
     private readonly int _cases;
     private readonly string _device;
 
-    internal Sandbox(string tool, int cases, string device)
+    internal Sandbox(int cases, string device)
     {
         _cases = cases;
         _device = device;
-        foreach (string path in Directory.EnumerateFiles(tool, "*", SearchOption.AllDirectories))
+    }
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    /// <summary>Fills the folder.</summary>
+    internal void Fill(string tests, CancellationToken stop)
+    {
+        foreach (string path in Directory.EnumerateFiles(tests, "*", SearchOption.AllDirectories))
         {
-            string copy = Path.Combine(_folder, Path.GetRelativePath(tool, path));
+            stop.ThrowIfCancellationRequested();
+            string copy = Path.Combine(_folder, Path.GetRelativePath(tests, path));
             Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
             File.Copy(path, copy);
         }
     }
 
-    public void Dispose() => Directory.Delete(_folder, recursive: true);
+    /// <summary>Exchanges an assembly.</summary>
+    internal void Put(string name, byte[] assembly) =>
+        File.WriteAllBytes(Path.Combine(_folder, $"{name}.dll"), assembly);
 
-    /// <summary>Whether every operation passes with a device code, in time.</summary>
-    internal bool Passes(byte[] assembly, IEnumerable<string> operations, TimeSpan longest)
+    /// <summary>Whether every operation and test passes with an assembly, in time.</summary>
+    internal bool Passes(string name, byte[] assembly, Judges judges, CancellationToken stop)
     {
-        File.WriteAllBytes(Path.Combine(_folder, $"{DeviceCode.Assembly}.dll"), assembly);
-        return operations.All(operation => Passes(operation, longest));
+        Put(name, assembly);
+        string cases = _cases.ToString(CultureInfo.InvariantCulture);
+        return judges.Operations.All(operation => Passes(
+            [
+                "Kernels.Tools.dll", "fuzz", operation, "--cases", cases, "--seed", "1", "--shrink", "0", "--device",
+                _device,
+            ],
+            stop))
+            && (judges.Tests.Length == 0 || Passes(
+                [
+                    "test", "Kernels.Tests.dll", "--filter",
+                    string.Join('|', judges.Tests.Select(test => $"FullyQualifiedName~.{test}.")),
+                ],
+                stop));
     }
 
-    private bool Passes(string operation, TimeSpan longest)
+    private bool Passes(string[] arguments, CancellationToken stop)
     {
-        string cases = _cases.ToString(CultureInfo.InvariantCulture);
-        var start = new ProcessStartInfo(
-            "dotnet",
-            [
-                "Kernels.Tools.dll", "fuzz", operation, "--cases", cases, "--seed", "1", "--shrink", "0",
-                "--device", _device,
-            ])
+        var start = new ProcessStartInfo(s_host, arguments)
         {
             WorkingDirectory = _folder,
             UseShellExecute = false,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
+        start.Environment["KERNELS_DEVICE"] = _device;
         using Process process = Process.Start(start)!;
         process.OutputDataReceived += (_, _) => { };
         process.ErrorDataReceived += (_, _) => { };
         process.BeginOutputReadLine();
         process.BeginErrorReadLine();
-        if (process.WaitForExit(longest))
+        using CancellationTokenRegistration kill = stop.Register(() => process.Kill(entireProcessTree: true));
+        bool isInTime = process.WaitForExit(s_longest);
+        if (!isInTime)
         {
-            return process.ExitCode == 0;
+            process.Kill(entireProcessTree: true);
+            process.WaitForExit();
         }
 
-        process.Kill(entireProcessTree: true);
-        process.WaitForExit();
-        return false;
+        stop.ThrowIfCancellationRequested();
+        return isInTime && process.ExitCode == 0;
     }
 }

@@ -16,9 +16,6 @@ public abstract class FuzzTarget
     /// <summary>The options and what they are by default; one that must be given has its simplest value here.</summary>
     public abstract IReadOnlyDictionary<string, object> Options { get; }
 
-    /// <summary>Whether implementations are given views of memory, which may begin at odd places.</summary>
-    public virtual bool TakesViews => true;
-
     /// <summary>Draws a case.</summary>
     /// <param name="draw">The random numbers; it is told the classes of the case.</param>
     /// <returns>The case, with all options.</returns>

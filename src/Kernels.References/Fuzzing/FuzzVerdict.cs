@@ -9,6 +9,9 @@ public sealed class FuzzVerdict(IReadOnlyDictionary<string, FuzzTensor> outputs)
     /// <summary>The worst error as a share of its bound; above 1 is wrong. 0 where all is exact.</summary>
     public double WorstShare { get; private set; }
 
+    /// <summary>Whether the implementation takes such a case at all.</summary>
+    public bool IsTaken { get; internal init; } = true;
+
     /// <summary>What is wrong first of all; null if nothing is.</summary>
     public string? Failure { get; private set; }
 

@@ -5,15 +5,20 @@ namespace Kernels.References.Fuzzing;
 /// <summary>Runs an implementation of an operation on many cases, and makes the first that fails small.</summary>
 public static class Fuzzer
 {
+    // A case of so few elements is looked at number by number.
+    private const int Few = 64;
+
     /// <summary>Runs an implementation on cases until one fails, or there were enough.</summary>
     /// <param name="target">The operation.</param>
-    /// <param name="implementation">Gives the outputs of a case; what it throws is a failure.</param>
+    /// <param name="implementation">
+    /// Gives the outputs of a case, or null if it does not take it; what it throws is a failure.
+    /// </param>
     /// <param name="settings">How many cases; a thousand without it.</param>
     /// <param name="cancellation">Ends the run before the next case.</param>
     /// <returns>What came of it.</returns>
     public static FuzzReport Run(
         FuzzTarget target,
-        Func<FuzzCase, IReadOnlyDictionary<string, FuzzTensor>> implementation,
+        Func<FuzzCase, IReadOnlyDictionary<string, FuzzTensor>?> implementation,
         FuzzSettings? settings = null,
         CancellationToken cancellation = default)
     {
@@ -23,6 +28,7 @@ public static class Fuzzer
         long start = Stopwatch.GetTimestamp();
         var classes = new SortedDictionary<string, int>(StringComparer.Ordinal);
         double worst = 0;
+        int notTaken = 0;
         int index = 0;
         for (; index < settings.Cases; index++)
         {
@@ -33,7 +39,7 @@ public static class Fuzzer
 
             var draw = new FuzzDraw(target.Name, settings.Seed, settings.First + index);
             FuzzCase given = target.Draw(draw);
-            if (target.TakesViews && draw.Once(2))
+            if (draw.Once(2))
             {
                 draw.Cover("misaligned");
                 given = given.At(draw.OneOf(1, 2, 3, 5, 7, 15));
@@ -50,25 +56,29 @@ public static class Fuzzer
                 (FuzzCase small, string message) = Shrink(target, given, failure, implementation, settings);
                 return new FuzzReport(
                     target.Name, settings.Seed, index + 1, worst, classes,
-                    new FuzzFailure(settings.First + index, given, small, message));
+                    new FuzzFailure(settings.First + index, given, small, message))
+                {
+                    NotTaken = notTaken,
+                };
             }
 
+            notTaken += verdict.IsTaken ? 0 : 1;
             worst = Math.Max(worst, verdict.WorstShare);
             settings.Progress?.Invoke(index + 1, worst);
         }
 
-        return new FuzzReport(target.Name, settings.Seed, index, worst, classes, Failure: null);
+        return new FuzzReport(target.Name, settings.Seed, index, worst, classes, Failure: null) { NotTaken = notTaken };
     }
 
     /// <summary>Runs several implementations side by side, each on a part of the cases and on a thread of its own.</summary>
     /// <param name="target">The operation.</param>
-    /// <param name="implementations">Give the outputs of a case; each is called by one thread.</param>
+    /// <param name="implementations">Give the outputs of a case, or null; each is called by one thread.</param>
     /// <param name="settings">How many cases in all; a thousand without it.</param>
     /// <param name="cancellation">Ends the run before the next case.</param>
     /// <returns>What came of it; of cases that failed the first, whatever the number of implementations.</returns>
     public static FuzzReport RunParallel(
         FuzzTarget target,
-        IReadOnlyList<Func<FuzzCase, IReadOnlyDictionary<string, FuzzTensor>>> implementations,
+        IReadOnlyList<Func<FuzzCase, IReadOnlyDictionary<string, FuzzTensor>?>> implementations,
         FuzzSettings? settings = null,
         CancellationToken cancellation = default)
     {
@@ -103,7 +113,7 @@ public static class Fuzzer
                             Progress = (count, share) => Tell(own, count, share),
                         },
                         stopsOf[own].Token);
-                    if (!reports[own].Passed)
+                    if (reports[own].Failure is not null)
                     {
                         // What comes after it is of no interest any more.
                         Array.ForEach(stopsOf[(own + 1)..], later => later.Cancel());
@@ -129,7 +139,10 @@ public static class Fuzzer
 
         return new FuzzReport(
             target.Name, settings.Seed, reports.Sum(report => report.Cases), reports.Max(report => report.WorstShare), classes,
-            Array.Find(reports, report => !report.Passed)?.Failure);
+            Array.Find(reports, report => report.Failure is not null)?.Failure)
+        {
+            NotTaken = reports.Sum(report => report.NotTaken),
+        };
 
         int Part(int job) => (int)((long)settings.Cases * job / jobs);
 
@@ -149,14 +162,16 @@ public static class Fuzzer
     /// <summary>Runs an implementation on one case.</summary>
     /// <param name="target">The operation.</param>
     /// <param name="given">The case.</param>
-    /// <param name="implementation">Gives the outputs of a case; what it throws is a failure.</param>
+    /// <param name="implementation">
+    /// Gives the outputs of a case, or null if it does not take it; what it throws is a failure.
+    /// </param>
     /// <returns>The verdict.</returns>
     public static FuzzVerdict Try(
-        FuzzTarget target, FuzzCase given, Func<FuzzCase, IReadOnlyDictionary<string, FuzzTensor>> implementation)
+        FuzzTarget target, FuzzCase given, Func<FuzzCase, IReadOnlyDictionary<string, FuzzTensor>?> implementation)
     {
         ArgumentNullException.ThrowIfNull(target);
         ArgumentNullException.ThrowIfNull(implementation);
-        IReadOnlyDictionary<string, FuzzTensor> outputs;
+        IReadOnlyDictionary<string, FuzzTensor>? outputs;
         try
         {
             outputs = implementation(given);
@@ -168,14 +183,16 @@ public static class Fuzzer
             return verdict;
         }
 
-        return target.Judge(given, outputs);
+        return outputs is null
+            ? new FuzzVerdict(new Dictionary<string, FuzzTensor>(StringComparer.Ordinal)) { IsTaken = false }
+            : target.Judge(given, outputs);
     }
 
     private static (FuzzCase Case, string Message) Shrink(
         FuzzTarget target,
         FuzzCase given,
         string message,
-        Func<FuzzCase, IReadOnlyDictionary<string, FuzzTensor>> implementation,
+        Func<FuzzCase, IReadOnlyDictionary<string, FuzzTensor>?> implementation,
         FuzzSettings settings)
     {
         long start = Stopwatch.GetTimestamp();
@@ -206,6 +223,7 @@ public static class Fuzzer
         .Concat(Shorter(target, given))
         .Concat(Default(target, given))
         .Concat(Plainer(given))
+        .Concat(Redrawn(target, given))
         .Where(target.Admits);
 
     private static IEnumerable<FuzzCase> Aligned(FuzzCase given) => given.Shift == 0 ? [] : [given.At(0)];
@@ -228,7 +246,6 @@ public static class Fuzzer
     /// <summary>With zeros, ones and whole numbers in the place of others; only when few are left.</summary>
     private static IEnumerable<FuzzCase> Plainer(FuzzCase given)
     {
-        const int Few = 64;
         foreach ((string input, FuzzTensor tensor) in given.Inputs)
         {
             if (tensor.Data is float[] floats)
@@ -255,6 +272,36 @@ public static class Fuzzer
                         yield return given.With(input, tensor.With(i, 0));
                     }
                 }
+            }
+        }
+    }
+
+    /// <summary>
+    /// Smaller ones with other numbers: some bugs need numbers that go together, and what is left of those that did may not.
+    /// </summary>
+    private static IEnumerable<FuzzCase> Redrawn(FuzzTarget target, FuzzCase given)
+    {
+        const int Tries = 64;
+        const int Most = 9;
+        if (given.Elements > Few)
+        {
+            yield break;
+        }
+
+        var random = new Random(1);
+        foreach (FuzzCase smaller in target.Simplify(given).Concat(Shorter(target, given))
+            .Where(smaller => smaller.Elements < given.Elements && target.Admits(smaller)))
+        {
+            for (int i = 0; i < Tries; i++)
+            {
+                FuzzCase drawn = smaller.At(given.Shift);
+                foreach ((string input, FuzzTensor tensor) in smaller.Inputs.Where(input => input.Value.Data is float[]))
+                {
+                    float[] whole = Array.ConvertAll(tensor.Floats, _ => (float)random.Next(-Most, Most + 1));
+                    drawn = drawn.With(input, new FuzzTensor(whole, [.. tensor.Shape]));
+                }
+
+                yield return drawn;
             }
         }
     }

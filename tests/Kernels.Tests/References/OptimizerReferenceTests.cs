@@ -49,6 +49,16 @@ public class OptimizerReferenceTests
         Assert.Equal(there.SelectMany(x => x), back.SelectMany(x => x.Select(y => -y)));
     }
 
+    [Fact]
+    public void There_is_a_slot_for_what_is_kept_and_no_other()
+    {
+        Assert.Empty(new SgdReference(0.1).StateNames);
+        Assert.Equal(["momentum_buffer"], new SgdReference(0.1, momentum: 0.9).StateNames);
+        Assert.Equal(["square_avg"], new RmsPropReference(0.1).StateNames);
+        Assert.Equal(["square_avg", "grad_avg"], new RmsPropReference(0.1, centered: true).StateNames);
+        Assert.Equal(["square_avg", "momentum_buffer"], new RmsPropReference(0.1, momentum: 0.9).StateNames);
+    }
+
     [Theory]
     [MemberData(nameof(EveryMethod))]
     public void Lengths_and_steps_are_checked(OptimizerReference optimizer)

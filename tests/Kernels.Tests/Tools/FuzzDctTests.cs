@@ -12,12 +12,14 @@ public sealed class FuzzDctTests
     [InlineData("dct/select", "the last of equals")]
     [InlineData("dct/select", "columns in another order")]
     [InlineData("dct/select", "all energy")]
+    [InlineData("dct/select", "another norm")]
     [InlineData("dct/backproject", "the first columns")]
     [InlineData("dct/backproject", "a dropped last column")]
     [InlineData("dct/remap", "no zeros")]
     [InlineData("dct/remap", "off by one")]
     [InlineData("optimizers/dctadamw", "no decay")]
     [InlineData("optimizers/dctadamw", "no rotation")]
+    [InlineData("optimizers/dctadamw", "no error feedback")]
     [InlineData("optimizers/trion", "no momentum")]
     [InlineData("optimizers/trion", "another scale")]
     [InlineData("optimizers/muon", "no Nesterov")]
@@ -71,6 +73,10 @@ public sealed class FuzzDctTests
                 return run(PlantedBug.With(given, "weightDecay", 0d));
             case "no rotation":
                 return run(PlantedBug.With(given, "rotate", value: false));
+            case "another norm":
+                return run(PlantedBug.With(given, "norm", given.Choice("norm") is "l1" ? "l2" : "l1"));
+            case "no error feedback":
+                return run(PlantedBug.With(given, "errorFeedback", "none"));
             case "no momentum":
                 return run(PlantedBug.With(given, "momentum", 0d));
             case "another scale":

@@ -1,12 +1,16 @@
+using System.ComponentModel;
+using System.Diagnostics;
 using System.Text.Json.Nodes;
 using Kernels.References.Fuzzing;
+using Kernels.Tests.Support;
 using Kernels.Tools.Cases;
 using Kernels.Tools.Fuzzing;
 using Kernels.Tools.Operations;
+using Xunit.Abstractions;
 
 namespace Kernels.Tests.Tools;
 
-public sealed class FuzzTests : IDisposable
+public sealed class FuzzTests(ITestOutputHelper output) : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
 
@@ -149,6 +153,92 @@ public sealed class FuzzTests : IDisposable
         Assert.All(run.Output.Split('\n'), line => Assert.InRange(line.Length, 0, 80));
         Assert.True(replayed.ExitCode == 0, replayed.Output + replayed.Error);
         Assert.Equal(2, replayed.Output.Split(": passed").Length - 1);
+    }
+
+    /// <summary>An example, what Python it needs, and one of its bugs.</summary>
+    public static TheoryData<string, string, string, string, string> Examples => new()
+    {
+        { "optimizers/sgd", "sgd.py", "json", "(1 - options[\"dampening\"]) * y", "y" },
+        { "dct/transform", "transform.py", "numpy", "np.where(k, np.sqrt(2), 1) * ", "" },
+        { "optimizers/adamw", "torch_optim.py adamw", "torch", "\"adamw\" if decoupled else \"adam\"", "\"adam\"" },
+    };
+
+    [Theory]
+    [MemberData(nameof(Examples))]
+    public void An_example_passes_and_fails_with_a_bug(string name, string example, string module, string part, string bug)
+    {
+        if (!TestDevices.IsHost)
+        {
+            return; // no device has a part in it
+        }
+
+        if (Array.Find(["python3", "/usr/bin/python3"], python => Has(python, module)) is not { } python)
+        {
+            output.WriteLine($"Not run: no python3 has {module} (such as Debian's python3-{module}).");
+            return;
+        }
+
+        string[] words = example.Split(' ');
+        string path = Path.Combine(Repository.Root, "tools", "Kernels.Tools", "examples", words[0]);
+        string text = File.ReadAllText(path);
+        Assert.Contains(part, text, StringComparison.Ordinal);
+        string wrong = _folder.Write("wrong.py", text.Replace(part, bug, StringComparison.Ordinal));
+        string[] fuzz = ["fuzz", name, "--cases", "8", "--shrink", "0", "--out", _folder.File("failures"), "--against"];
+
+        ToolRun passed = ToolRun.Of([.. fuzz, string.Join(' ', [python, $"\"{path}\"", .. words[1..]])]);
+        ToolRun failed = ToolRun.Of([.. fuzz, string.Join(' ', [python, $"\"{wrong}\"", .. words[1..]])]);
+
+        Assert.True(passed.ExitCode == 0, passed.Output + passed.Error);
+        Assert.True(failed.ExitCode == 1, failed.Output + failed.Error);
+        Assert.Contains("and must be", failed.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_program_may_leave_cases_out_but_not_all()
+    {
+        string right = _folder.Write(
+            "right.json", """{"inputs": {"g": {"shape": [1], "data": [1]}}}""");
+        string answer = _folder.Write("answer.json", """{"outputs": null}""");
+        string program = OperatingSystem.IsWindows()
+            ? "cmd /c " + _folder.Write("program.cmd", $"@copy /y \"{answer}\" %2 >nul")
+            : "sh " + _folder.Write("program.sh", $"cp '{answer}' \"$2\"");
+        string[] fuzz = ["fuzz", "optimizers/gradnorm", "--against", program, "--out", _folder.File("failures")];
+
+        ToolRun one = ToolRun.Of([.. fuzz, "--replay", right]);
+        ToolRun all = ToolRun.Of([.. fuzz, "--cases", "3"]);
+        FuzzReport some = Fuzzer.Run(
+            FuzzTargets.Find("optimizers/gradnorm"),
+            given => given.Length("g") % 2 == 0
+                ? null
+                : new OperationUnderTest(TestDevices.Session, OperationCatalog.Find("optimizers/gradnorm")).Run(given),
+            new FuzzSettings { Cases = 50 });
+
+        Assert.Equal((0, "optimizers/gradnorm: not taken."), (one.ExitCode, one.Output.Trim()));
+        Assert.Equal(1, all.ExitCode);
+        Assert.Contains("none taken", all.Output, StringComparison.Ordinal);
+        Assert.All(all.Output.Split('\n'), line => Assert.InRange(line.Length, 0, 80));
+        Assert.True(some.Passed, some.ToString());
+        Assert.InRange(some.NotTaken, 1, 49);
+        Assert.Contains($"{50 - some.NotTaken} cases", some.ToString(), StringComparison.Ordinal);
+    }
+
+    private static bool Has(string python, string module)
+    {
+        try
+        {
+            using Process process = Process.Start(new ProcessStartInfo(python, ["-c", $"import {module}"])
+            {
+                UseShellExecute = false,
+                RedirectStandardError = true,
+            })!;
+            process.StandardError.ReadToEnd();
+            process.WaitForExit();
+            return process.ExitCode == 0;
+        }
+        catch (Win32Exception)
+        {
+            return false;
+        }
     }
 
     [Fact]

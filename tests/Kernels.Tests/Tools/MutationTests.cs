@@ -1,5 +1,7 @@
+using System.Diagnostics;
 using Kernels.Mutation;
 using Kernels.References.Fuzzing;
+using Kernels.Tests.Support;
 using Microsoft.CodeAnalysis.Text;
 
 namespace Kernels.Tests.Tools;
@@ -88,11 +90,51 @@ public class MutationTests
         Assert.Throws<InvalidDataException>(() => KnownEquivalents.Parse(text));
 
     [Fact]
-    public void Every_file_has_operations_that_can_be_fuzzed()
+    public void Every_file_has_operations_that_can_be_fuzzed_and_tests_that_there_are()
     {
-        Assert.All(MutatedFiles.All.Values, operations => Assert.All(operations, name => FuzzTargets.Find(name)));
+        string[] tests = [.. typeof(MutationTests).Assembly.GetTypes().Select(type => type.Name)];
+        Assert.All(MutatedFiles.All.Keys, file => Assert.True(File.Exists(Path.Combine(Repository.Root, file)), file));
+        Assert.All(MutatedFiles.All.Values, judges => Assert.All(judges.Operations, name => FuzzTargets.Find(name)));
+        Assert.All(MutatedFiles.All.Values, judges => Assert.All(
+            judges.Tests, name => Assert.Contains(name, tests, StringComparer.Ordinal)));
         Assert.Equal(["kernels/Optimizers/Adam.cs"], MutatedFiles.Find(["Adam.cs"]));
         Assert.Equal(MutatedFiles.All.Count, MutatedFiles.Find([]).Count);
         Assert.Throws<ArgumentException>(() => MutatedFiles.Find(["Nothing.cs"]));
+    }
+
+    [Fact]
+    public async Task A_run_that_is_ended_leaves_nothing_behind()
+    {
+        if (OperatingSystem.IsWindows())
+        {
+            return; // has no SIGTERM
+        }
+
+        using var folder = new TemporaryFolder();
+        var start = new ProcessStartInfo(
+            Environment.ProcessPath!, [typeof(MutatedFiles).Assembly.Location, "Lion.cs"])
+        {
+            UseShellExecute = false,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        start.Environment["TMPDIR"] = folder.Path;
+        using Process process = Process.Start(start)!;
+        Task<string> output = process.StandardOutput.ReadToEndAsync();
+        Task<string> error = process.StandardError.ReadToEndAsync();
+        // The tool is there, and soon it runs.
+        Assert.True(
+            SpinWait.SpinUntil(() => IsFilled() || process.HasExited, TimeSpan.FromMinutes(1)), "There is no sandbox.");
+        Assert.False(process.HasExited, "It has ended by itself.");
+        Process.Start("kill", ["-TERM", $"{process.Id}"]).WaitForExit();
+        Assert.True(process.WaitForExit(TimeSpan.FromMinutes(1)), "It does not end.");
+
+        Assert.Equal(3, process.ExitCode);
+        Assert.Empty(await output);
+        Assert.Equal("mutation: stopped.", (await error).Trim());
+        Assert.Empty(Directory.GetDirectories(folder.Path, "kernels-mutation-*"));
+
+        bool IsFilled() => Directory.GetDirectories(folder.Path, "kernels-mutation-*") is [string sandbox]
+            && File.Exists(Path.Combine(sandbox, "Kernels.Tools.dll"));
     }
 }

@@ -52,7 +52,8 @@ internal static class FuzzCommand
         {
             Description =
                 "A program to fuzz in the place of our kernels. It gets the paths of case.json and out.json as its last "
-                + "two arguments and writes {\"outputs\": {\"p\": {\"shape\": [...], \"data\": [...]}}}.",
+                + "two arguments and writes {\"outputs\": {\"p\": {\"shape\": [...], \"data\": [...]}}}, or {\"outputs\": null} "
+                + "where it does not take the case.",
             HelpName = "command",
         };
         var replay = new Option<string?>("--replay")
@@ -166,7 +167,7 @@ internal static class FuzzCommand
             }
 
             Report(console, reports, under);
-            foreach (FuzzReport report in reports.Where(report => !report.Passed))
+            foreach (FuzzReport report in reports.Where(report => report.Failure is not null))
             {
                 output.WriteLine();
                 output.WriteLine(report.ToString());
@@ -210,8 +211,8 @@ internal static class FuzzCommand
             : [(target.Name, Fuzzer.Try(target, given, implementation.Of(target)))];
         foreach ((string of, FuzzVerdict verdict) in verdicts)
         {
-            output.WriteLine(verdict.Failure is { } failure
-                ? $"{of}: {failure}"
+            output.WriteLine(verdict.Failure is { } failure ? $"{of}: {failure}"
+                : !verdict.IsTaken ? $"{of}: not taken."
                 : string.Create(
                     CultureInfo.InvariantCulture,
                     $"{of}: passed, the worst error was {verdict.WorstShare:0.00} of its bound."));
@@ -225,6 +226,12 @@ internal static class FuzzCommand
     private static void Report(IAnsiConsole console, List<FuzzReport> reports, UnderTest under)
     {
         Table table = new Table().AddColumns("operation", "cases", "of bound", "classes", "");
+        bool isSome = reports.Exists(report => report.NotTaken > 0);
+        if (isSome)
+        {
+            table.AddColumn("not taken");
+        }
+
         if (under.IsComparison)
         {
             table.AddColumn("same bits");
@@ -236,10 +243,14 @@ internal static class FuzzCommand
             [
                 Markup.Escape(report.Name), report.Cases.ToString(CultureInfo.InvariantCulture),
                 report.WorstShare.ToString("0.00", CultureInfo.InvariantCulture),
-                report.Classes.Count.ToString(CultureInfo.InvariantCulture), report.Passed ? "passed" : "FAILED",
+                report.Classes.Count.ToString(CultureInfo.InvariantCulture),
+                report.Passed ? "passed" : report.Failure is null ? "none taken" : "FAILED",
+                .. isSome ? [report.NotTaken.ToString(CultureInfo.InvariantCulture)] : Array.Empty<string>(),
+                .. under.IsComparison
+                    ? [under.Agreement.Share(report.Name).ToString("P1", CultureInfo.InvariantCulture)]
+                    : Array.Empty<string>(),
             ];
-            string[] same = [under.Agreement.Share(report.Name).ToString("P1", CultureInfo.InvariantCulture)];
-            table.AddRow(under.IsComparison ? [.. row, .. same] : row);
+            table.AddRow(row);
         }
 
         console.Write(table);

@@ -15,12 +15,15 @@ internal sealed class ExternalProgram(IReadOnlyList<string> command, Operation o
 {
     private static readonly TimeSpan s_longest = TimeSpan.FromMinutes(2);
 
-    /// <summary>The outputs of a case.</summary>
+    // Whole paths: a program may well name a file beside out.json by what it was given.
+    private readonly string _folder = Path.GetFullPath(folder);
+
+    /// <summary>The outputs of a case; null if they are null, since the program does not take it.</summary>
     /// <exception cref="InvalidDataException">The program failed, or wrote no outputs that can be read.</exception>
-    internal IReadOnlyDictionary<string, FuzzTensor> Run(FuzzCase given)
+    internal IReadOnlyDictionary<string, FuzzTensor>? Run(FuzzCase given)
     {
-        string @case = Path.Combine(folder, "case.json");
-        string @out = Path.Combine(folder, "out.json");
+        string @case = Path.Combine(_folder, "case.json");
+        string @out = Path.Combine(_folder, "out.json");
         File.WriteAllText(@case, CaseWriter.Write(given));
         File.Delete(@out);
         Start([.. command, @case, @out]);
@@ -32,16 +35,22 @@ internal sealed class ExternalProgram(IReadOnlyList<string> command, Operation o
         using JsonDocument document = Parse(@out);
         var outputs = new Dictionary<string, FuzzTensor>(StringComparer.Ordinal);
         if (document.RootElement.ValueKind != JsonValueKind.Object
-            || !document.RootElement.TryGetProperty("outputs", out JsonElement all) || all.ValueKind != JsonValueKind.Object)
+            || !document.RootElement.TryGetProperty("outputs", out JsonElement all)
+            || all.ValueKind is not (JsonValueKind.Object or JsonValueKind.Null))
         {
             throw new InvalidDataException("out.json must be an object with 'outputs'.");
+        }
+
+        if (all.ValueKind == JsonValueKind.Null)
+        {
+            return null;
         }
 
         foreach (JsonProperty property in all.EnumerateObject())
         {
             if (operation.Outputs.FirstOrDefault(s => string.Equals(s.Name, property.Name, StringComparison.Ordinal)) is { } spec)
             {
-                HostTensor tensor = CaseFile.ReadTensor(property.Value, spec, folder);
+                HostTensor tensor = CaseFile.ReadTensor(property.Value, spec, _folder);
                 outputs[spec.Name] = tensor.Data is float[] floats
                     ? new FuzzTensor(floats, tensor.Shape)
                     : new FuzzTensor((int[])tensor.Data, tensor.Shape);

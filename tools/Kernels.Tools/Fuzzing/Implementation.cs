@@ -43,7 +43,7 @@ internal sealed class Implementation : IDisposable
     internal static Implementation Of(string[] program, string folder) => new([], program, folder, new Agreement());
 
     /// <summary>What gives the outputs of a case: of several devices those that are wrong, or nearest to it.</summary>
-    internal Func<FuzzCase, IReadOnlyDictionary<string, FuzzTensor>> Of(FuzzTarget target)
+    internal Func<FuzzCase, IReadOnlyDictionary<string, FuzzTensor>?> Of(FuzzTarget target)
     {
         Operation operation = OperationCatalog.Find(target.Name);
         return _program.Length > 0 ? new ExternalProgram(_program, operation, _folder).Run

@@ -60,8 +60,8 @@ internal sealed class MatrixOptimizerOperation<TOptions>(
             options = lowRank with { Selection = selection };
         }
 
-        using var optimizer = new Optimizer(
-            context.Session, options, [new Parameter("p", context.Floats("p"), rows, n)]);
+        using var stepped = new SteppedParameter(context, rows, n);
+        using var optimizer = new Optimizer(context.Session, options, [stepped.Parameter]);
         float[] g = context.Floats("g");
         if (context.Meter is not null)
         {

@@ -28,10 +28,9 @@ internal sealed class OptimizerOperation<TOptions>(
         long[] lengths = shape is null
             ? [context.Length("n")]
             : Array.ConvertAll(Steps.Shape(context), n => (long)n);
+        using var stepped = new SteppedParameter(context, lengths);
         using var optimizer = new Optimizer(
-            context.Session,
-            RecordOptions.Bind<TOptions>(context.Options),
-            [new Parameter("p", context.Floats("p"), lengths)]);
+            context.Session, RecordOptions.Bind<TOptions>(context.Options), [stepped.Parameter]);
         if (context.Meter is not null)
         {
             optimizer.SetGradient("p", context.Floats("g").AsSpan(0, context.Length("n")));

@@ -22,9 +22,9 @@ internal sealed class SelectTarget() : DescribedTarget(
 
     public override bool Admits(FuzzCase given) => Fits(given, given.Length("g"), given.Length("g", 1));
 
-    /// <summary>Fewer columns; or a shorter matrix with fewer columns.</summary>
-    public override IEnumerable<FuzzCase> Simplify(FuzzCase given) => Ranks(given)
-        .Concat(given.Shorter(("g", 0)).Concat(given.Shorter(("g", 1))).SelectMany(Ranks));
+    /// <summary>Fewer columns; or a shorter matrix.</summary>
+    public override IEnumerable<FuzzCase> Simplify(FuzzCase given) => Smaller(
+        given, given.Length("g"), given.Length("g", 1), each => each.Shorter(("g", 0)).Concat(each.Shorter(("g", 1))));
 
     protected override void Judge(FuzzCase given, FuzzVerdict verdict)
     {
@@ -87,8 +87,18 @@ internal sealed class SelectTarget() : DescribedTarget(
         return rank;
     }
 
-    /// <summary>With fewer columns.</summary>
-    internal static IEnumerable<FuzzCase> Ranks(FuzzCase given)
+    /// <summary>Fewer columns; or a shorter matrix with fewer columns, or with the side named that its shape chose.</summary>
+    internal static IEnumerable<FuzzCase> Smaller(
+        FuzzCase given, int rows, int n, Func<FuzzCase, IEnumerable<FuzzCase>> shorter)
+    {
+        // A matrix of one row cannot be of the right side where its shape chooses.
+        IEnumerable<FuzzCase> named = given.Choice("side") is "auto"
+            ? shorter(given.WithOption("side", IsLeft(given, rows, n) ? "left" : "right"))
+            : [];
+        return Ranks(given).Concat(shorter(given).SelectMany(Ranks)).Concat(named);
+    }
+
+    private static IEnumerable<FuzzCase> Ranks(FuzzCase given)
     {
         int rank = given.Whole("rank");
         return new[] { 1, rank / 2, rank - 1 }.Where(less => less >= 1 && less < rank).Distinct()

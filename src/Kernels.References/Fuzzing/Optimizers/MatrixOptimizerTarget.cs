@@ -23,9 +23,6 @@ internal sealed class MatrixOptimizerTarget(
 
     private bool IsLowRank => Options.ContainsKey("rank");
 
-    /// <summary>An optimizer has memory of its own.</summary>
-    public override bool TakesViews => false;
-
     public override FuzzCase Draw(FuzzDraw draw)
     {
         int most = draw.Once(16) ? 66 : 20;
@@ -53,11 +50,11 @@ internal sealed class MatrixOptimizerTarget(
         ? SelectTarget.Fits(given, given.Length("p"), given.Length("p", 1))
         : given.Length("p") > 0 && given.Length("p", 1) > 0;
 
-    /// <summary>Fewer columns; or a smaller matrix with fewer columns.</summary>
+    /// <summary>Fewer columns; or a smaller matrix.</summary>
     public override IEnumerable<FuzzCase> Simplify(FuzzCase given) => IsLowRank
-        ? SelectTarget.Ranks(given)
-            .Concat(given.Shorter(("p", 0), ("g", 1)).Concat(given.Shorter(("p", 1), ("g", 2)))
-                .SelectMany(SelectTarget.Ranks))
+        ? SelectTarget.Smaller(
+            given, given.Length("p"), given.Length("p", 1),
+            each => each.Shorter(("p", 0), ("g", 1)).Concat(each.Shorter(("p", 1), ("g", 2))))
         : [];
 
     protected override void Judge(FuzzCase given, FuzzVerdict verdict)

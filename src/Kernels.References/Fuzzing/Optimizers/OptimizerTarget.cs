@@ -27,9 +27,6 @@ internal sealed class OptimizerTarget(
 
     public override IReadOnlyDictionary<string, object> Options => options;
 
-    /// <summary>An optimizer has memory of its own.</summary>
-    public override bool TakesViews => false;
-
     public override FuzzCase Draw(FuzzDraw draw)
     {
         int n = length?.Invoke(draw) ?? draw.Length("n");

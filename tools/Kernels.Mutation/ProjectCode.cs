@@ -4,32 +4,33 @@ using Microsoft.CodeAnalysis.Text;
 
 namespace Kernels.Mutation;
 
-/// <summary>The device code as its project compiles it, with changes.</summary>
-internal sealed class DeviceCode
+/// <summary>The device code or the references as their project compiles them, with changes.</summary>
+internal sealed class ProjectCode
 {
-    internal const string Assembly = "Kernels.DeviceCode";
-
     private readonly CSharpCompilation _compilation;
     private readonly Dictionary<string, SyntaxTree> _trees = new(StringComparer.Ordinal);
 
     /// <summary>Reads the sources.</summary>
     /// <param name="root">The repository.</param>
-    /// <param name="generated">What the build has written for the project, such as its global usings.</param>
+    /// <param name="folder">The project's folder in it.</param>
+    /// <param name="assembly">The project's assembly.</param>
+    /// <param name="build">The part of an output's path that says how it was built.</param>
     /// <param name="libraries">The folder with the libraries that it uses.</param>
-    internal DeviceCode(string root, string generated, string libraries)
+    internal ProjectCode(string root, string folder, string assembly, string build, string libraries)
     {
-        string folder = Path.Combine(root, "kernels");
-        foreach (string path in Directory.EnumerateFiles(folder, "*.cs", SearchOption.AllDirectories))
+        Assembly = assembly;
+        foreach (string path in Directory.EnumerateFiles(Path.Combine(root, folder), "*.cs", SearchOption.AllDirectories))
         {
             string name = Path.GetRelativePath(root, path).Replace('\\', '/');
-            if (!name.StartsWith("kernels/obj/", StringComparison.Ordinal)
-                && !name.StartsWith("kernels/bin/", StringComparison.Ordinal))
+            if (!name.StartsWith($"{folder}/obj/", StringComparison.Ordinal)
+                && !name.StartsWith($"{folder}/bin/", StringComparison.Ordinal))
             {
                 _trees.Add(name, Parse(path));
             }
         }
 
-        string[] made = [.. Directory.EnumerateFiles(generated, $"{Assembly}.*.cs")];
+        // What the build has written for the project, such as its global usings.
+        string[] made = [.. Directory.EnumerateFiles(Path.Combine(root, folder, "obj", build), $"{assembly}.*.cs")];
         string framework = Path.GetDirectoryName(typeof(object).Assembly.Location)!;
         string[] references =
         [
@@ -39,7 +40,7 @@ internal sealed class DeviceCode
             Path.Combine(libraries, "ILGPU.Algorithms.dll"),
         ];
         _compilation = CSharpCompilation.Create(
-            Assembly,
+            assembly,
             [.. _trees.Values, .. made.Select(Parse)],
             references.Select(path => MetadataReference.CreateFromFile(path)),
             new CSharpCompilationOptions(
@@ -53,6 +54,9 @@ internal sealed class DeviceCode
                 nullableContextOptions: NullableContextOptions.Disable,
                 deterministic: true));
     }
+
+    /// <summary>The name of its assembly.</summary>
+    internal string Assembly { get; }
 
     /// <summary>The language of the project.</summary>
     internal static CSharpParseOptions Language { get; } = new(LanguageVersion.CSharp14, DocumentationMode.None);
