@@ -57,5 +57,6 @@ internal static class HostMemory
     private static ArrayView<float> Floats(nint address, long length) =>
         new(s_all.Value, (address - Start) / sizeof(float), length);
 
-    private static unsafe nint Address(torch.Tensor tensor) => TorchLibrary.Loaded.Data(tensor.Handle);
+    /// <summary>The address of a tensor's first element.</summary>
+    internal static unsafe nint Address(torch.Tensor tensor) => TorchLibrary.Loaded.Data(tensor.Handle);
 }

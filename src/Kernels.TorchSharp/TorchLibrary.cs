@@ -32,6 +32,7 @@ internal sealed unsafe class TorchLibrary
         {
             GradientInPlace = (delegate* unmanaged[Cdecl, SuppressGCTransition]<nint, nint>)gradient;
             Undefined = undefined;
+            Layout = TensorLayout.Learn(this);
         }
     }
 
@@ -56,7 +57,10 @@ internal sealed unsafe class TorchLibrary
     private delegate* unmanaged[Cdecl, SuppressGCTransition]<nint, nint> GradientInPlace { get; }
 
     /// <summary>What a tensor points to that is none.</summary>
-    private nint Undefined { get; }
+    internal nint Undefined { get; }
+
+    /// <summary>Where libtorch keeps what a step has to know of a tensor; null if that is not known.</summary>
+    internal TensorLayout? Layout { get; }
 
     /// <summary>Number of elements.</summary>
     internal delegate* unmanaged[Cdecl, SuppressGCTransition]<nint, long> Length { get; }

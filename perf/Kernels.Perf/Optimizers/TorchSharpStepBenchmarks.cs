@@ -1,5 +1,7 @@
 #if PEERS
 using BenchmarkDotNet.Attributes;
+using ILGPU;
+using ILGPU.Runtime;
 using Kernels.Optimizers;
 using Kernels.Perf.Support;
 using Kernels.TorchSharp.Optimizers;
@@ -10,7 +12,8 @@ namespace Kernels.Perf.Optimizers;
 
 /// <summary>
 /// AdamW in the place of TorchSharp's, on its tensors, beside the same step on tensors of the library's own, both on the
-/// host.
+/// host. Between them is the same step on borrowed tensors, each in memory of its own: what it takes longer than the first
+/// is the walk over scattered tensors, and what the drop-in takes longer than it is the look at TorchSharp's gradients.
 /// </summary>
 public class TorchSharpStepBenchmarks
 {
@@ -18,6 +21,8 @@ public class TorchSharpStepBenchmarks
 
     private Session _session = null!;
     private Optimizer _plain = null!;
+    private Optimizer _borrowed = null!;
+    private MemoryBuffer1D<float, Stride1D.Dense>[] _scattered = null!;
     private KernelOptimizer _dropIn = null!;
 
     /// <summary>Tensors: 4096 of 256 elements, or one of 8.4M.</summary>
@@ -45,6 +50,11 @@ public class TorchSharpStepBenchmarks
             parameters.Add(new TorchParameter(tensor(values)) { grad = tensor(values) });
         }
 
+        _scattered = [.. Enumerable.Range(0, 2 * Tensors).Select(_ => _session.Accelerator.Allocate1D(values))];
+        _borrowed = new Optimizer(
+            _session, new AdamWOptions(),
+            [.. Enumerable.Range(0, Tensors).Select(
+                i => new Parameter($"p{i}", _scattered[2 * i].View.AsContiguous(), _scattered[2 * i + 1].View.AsContiguous()))]);
         _dropIn = KernelOptimizers.Create(parameters, new AdamWOptions());
     }
 
@@ -53,6 +63,8 @@ public class TorchSharpStepBenchmarks
     public void Cleanup()
     {
         _dropIn.Dispose();
+        _borrowed.Dispose();
+        Array.ForEach(_scattered, tensor => tensor.Dispose());
         _plain.Dispose();
         _session.Dispose();
     }
@@ -64,6 +76,16 @@ public class TorchSharpStepBenchmarks
         for (int step = 0; step < Steps; step++)
         {
             _plain.Step();
+        }
+    }
+
+    /// <summary>The library's step on tensors that it borrows.</summary>
+    [Benchmark(OperationsPerInvoke = Steps)]
+    public void Borrowed()
+    {
+        for (int step = 0; step < Steps; step++)
+        {
+            _borrowed.Step();
         }
     }
 

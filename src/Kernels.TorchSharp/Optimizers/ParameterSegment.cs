@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 using global::TorchSharp;
 using Kernels.Host;
 using Kernels.Optimizers;
@@ -19,6 +20,7 @@ internal sealed class ParameterSegment : IDisposable
 
     private readonly TorchParameter[] _parameters;
     private readonly Slot[] _slots;
+    private readonly Sight[] _sights;
     private readonly string[] _names;
     private readonly int _group;
     private readonly int[] _changed = new int[1];
@@ -31,6 +33,7 @@ internal sealed class ParameterSegment : IDisposable
         _parameters = [.. parameters];
         _names = [.. parameters.Select((_, i) => i.ToString(CultureInfo.InvariantCulture))];
         _slots = new Slot[_parameters.Length];
+        _sights = new Sight[_parameters.Length];
         _options = options.Effective;
         for (int i = 0; i < _slots.Length; i++)
         {
@@ -71,7 +74,7 @@ internal sealed class ParameterSegment : IDisposable
         }
 
         _changed[0] = 0;
-        var work = new ResolveWork(TorchLibrary.Loaded, _parameters, _slots, _changed);
+        var work = new ResolveWork(TorchLibrary.Loaded, _parameters, _slots, _sights, _changed);
         HostPool.Run(work, _slots.Length, Grain, Environment.ProcessorCount);
         if (_changed[0] == 0)
         {
@@ -90,13 +93,6 @@ internal sealed class ParameterSegment : IDisposable
             {
                 _slots[i].StorageOfP = TensorChecks.Dense(_parameters[i], ShapeOf(i), What(i), "parameters");
             }
-        }
-
-        if (_options is AdaGradNormOptions && _bound is not 0 && Array.FindIndex(_slots, s => s.IsLeftOut) is var left and >= 0)
-        {
-            throw TensorChecks.Refusal(
-                $"{What(left)} must have a gradient, as others of the group do: AdaGradNorm has one rate for all.",
-                "parameters");
         }
     }
 
@@ -168,43 +164,56 @@ internal sealed class ParameterSegment : IDisposable
             P == FoundP && G == FoundG && TypeOfG == FoundTypeOfG && State == FoundState;
     }
 
-    private readonly unsafe struct ResolveWork(TorchLibrary torch, TorchParameter[] parameters, Slot[] slots, int[] changed)
+    /// <summary>
+    /// Where a parameter and its gradient were at the last look, to be asked for early, and what they were like, to be
+    /// compared.
+    /// </summary>
+    private struct Sight
+    {
+        internal nint Handle; // 0: the functions are to be asked
+        internal nint Tensor;
+        internal nint Autograd;
+        internal nint Storage;
+        internal nint Gradient;
+        internal nint GradientStorage;
+        internal Vector256<byte> Facts;
+        internal Vector256<byte> GradientFacts; // of the last one that could be used; else 0, as no tensor's are
+        internal nint Offset;
+        internal nint GradientOffset;
+        internal sbyte GradientType;
+    }
+
+    private readonly unsafe struct ResolveWork(
+        TorchLibrary torch, TorchParameter[] parameters, Slot[] slots, Sight[] sights, int[] changed)
         : IHostWork
     {
         // What libtorch knows of a tensor lies in five places, each known from the one before. A step's numbers have driven
-        // them out of the caches, so that some parameters are looked at side by side.
-        private const int Batch = 16;
+        // them out of the caches, so that they are asked for where they were at the last look, a batch ahead.
+        private const int Batch = 8;
 
         [SkipLocalsInit]
         public void Run(long begin, long end)
         {
-            nint* handles = stackalloc nint[Batch];
-            nint* gradients = stackalloc nint[Batch];
+            TensorLayout? layout = torch.Layout;
+            nint* handles = stackalloc nint[2 * Batch];
+            nint* ahead = handles + Batch;
             bool isChanged = false;
+            Ask(layout, begin, end, ahead);
             for (long first = begin; first < end; first += Batch)
             {
+                nint* looked = handles;
+                handles = ahead;
+                ahead = looked;
+                Ask(layout, first + Batch, end, ahead);
                 int count = (int)Math.Min(Batch, end - first);
                 for (int k = 0; k < count; k++)
                 {
-                    TorchParameter parameter = parameters[first + k];
-                    handles[k] = parameter.IsInvalid ? 0 : parameter.Handle;
-                }
-
-                for (int k = 0; k < count; k++)
-                {
-                    TorchLibrary.Prefetch(handles[k]);
-                }
-
-                for (int k = 0; k < count; k++)
-                {
-                    gradients[k] = handles[k] == 0 ? 0 : torch.GradientOf(handles[k]);
-                    TorchLibrary.Prefetch(gradients[k]);
-                }
-
-                for (int k = 0; k < count; k++)
-                {
                     ref Slot slot = ref slots[first + k];
-                    Find(handles[k], gradients[k], ref slot);
+                    if (layout is null || !TryLook(layout, handles[k], ref sights[first + k], ref slot))
+                    {
+                        Find(handles[k], ref slot, ref sights[first + k]);
+                    }
+
                     isChanged |= !slot.IsAsFound;
                 }
             }
@@ -215,7 +224,96 @@ internal sealed class ParameterSegment : IDisposable
             }
         }
 
-        private void Find(nint handle, nint gradient, ref Slot slot)
+        private void Ask(TensorLayout? layout, long first, long end, nint* handles)
+        {
+            int count = (int)Math.Clamp(end - first, 0, Batch);
+            for (int k = 0; k < count; k++)
+            {
+                TorchParameter parameter = parameters[first + k];
+                handles[k] = parameter.IsInvalid ? 0 : parameter.Handle;
+                ref Sight sight = ref sights[first + k];
+                layout?.Prefetch(
+                    sight.Handle, sight.Tensor, sight.Autograd, sight.Storage, sight.Gradient, sight.GradientStorage);
+            }
+        }
+
+        /// <summary>Looks at a parameter whose nature, and whose gradient's, is as it was; false if that has changed.</summary>
+        private bool TryLook(TensorLayout layout, nint handle, ref Sight sight, ref Slot slot)
+        {
+            if (handle == 0 || handle != sight.Handle || TensorLayout.TensorOf(handle) != sight.Tensor
+                || layout.FactsOf(sight.Tensor) != sight.Facts)
+            {
+                return false;
+            }
+
+            nint autograd = layout.AutogradOf(sight.Tensor);
+            nint gradient = autograd == 0 ? torch.Undefined : layout.GradientIn(autograd);
+            nint g = 0;
+            SlotState state = SlotState.Frozen;
+            sbyte type = 0;
+            nint storage = layout.StorageOf(sight.Tensor);
+            nint gradientStorage = 0;
+            if (gradient != torch.Undefined)
+            {
+                if (layout.FactsOf(gradient) != sight.GradientFacts)
+                {
+                    return false;
+                }
+
+                gradientStorage = layout.StorageOf(gradient);
+                g = layout.DataOf(gradientStorage) + sight.GradientOffset;
+                type = sight.GradientType;
+                state = SlotState.Bound;
+            }
+
+            nint p = layout.DataOf(storage) + sight.Offset;
+            if (autograd != sight.Autograd || storage != sight.Storage || gradient != sight.Gradient
+                || gradientStorage != sight.GradientStorage)
+            {
+                sight.Autograd = autograd;
+                sight.Storage = storage;
+                sight.Gradient = gradient;
+                sight.GradientStorage = gradientStorage;
+            }
+
+            if (p != slot.FoundP || g != slot.FoundG || type != slot.FoundTypeOfG || state != slot.FoundState)
+            {
+                slot.FoundP = p;
+                slot.FoundG = g;
+                slot.FoundTypeOfG = type;
+                slot.FoundState = state;
+            }
+
+            return true;
+        }
+
+        /// <summary>Remembers what the functions have said.</summary>
+        private void Remember(nint handle, nint gradient, in Slot slot, ref Sight sight)
+        {
+            sight.Handle = 0;
+            if (torch.Layout is not { } layout || slot.Length == 0 || slot.FoundState == SlotState.Bad)
+            {
+                return;
+            }
+
+            sight.Tensor = TensorLayout.TensorOf(handle);
+            sight.Storage = layout.StorageOf(sight.Tensor);
+            sight.Facts = layout.FactsOf(sight.Tensor);
+            sight.Offset = slot.FoundP - layout.DataOf(sight.Storage);
+            sight.GradientFacts = default;
+            if (slot.FoundState == SlotState.Bound)
+            {
+                nint tensor = TensorLayout.TensorOf(gradient);
+                sight.GradientFacts = layout.FactsOf(tensor);
+                sight.GradientOffset = slot.FoundG - layout.DataOf(layout.StorageOf(tensor));
+                sight.GradientType = slot.FoundTypeOfG;
+            }
+
+            sight.Handle = handle;
+        }
+
+        /// <summary>Asks the library's functions.</summary>
+        private void Find(nint handle, ref Slot slot, ref Sight sight)
         {
             slot.FoundState = SlotState.Bad;
             slot.FoundG = 0;
@@ -226,23 +324,24 @@ internal sealed class ParameterSegment : IDisposable
             }
 
             slot.FoundP = torch.Data(handle);
+            nint gradient = torch.GradientOf(handle);
             if (gradient == 0)
             {
                 slot.FoundState = SlotState.Frozen;
+                Remember(handle, gradient, slot, ref sight);
                 return;
             }
 
             slot.FoundG = torch.Data(gradient);
             slot.FoundTypeOfG = torch.Type(gradient);
-            // What is where the last gradient was is on the same device.
-            bool isOnHost = (slot.FoundG == slot.G && slot.G != 0)
-                || torch.DeviceType(gradient) == (int)global::TorchSharp.DeviceType.CPU;
-            if (isOnHost && torch.IsContiguous(gradient) != 0 && torch.Length(gradient) == slot.Length
+            if (torch.DeviceType(gradient) == (int)global::TorchSharp.DeviceType.CPU
+                && torch.IsContiguous(gradient) != 0 && torch.Length(gradient) == slot.Length
                 && TensorChecks.TryStorage((global::TorchSharp.torch.ScalarType)slot.FoundTypeOfG, out _))
             {
                 slot.FoundState = SlotState.Bound;
             }
 
+            Remember(handle, gradient, slot, ref sight);
             torch.Leave(gradient);
         }
     }

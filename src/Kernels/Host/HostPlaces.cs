@@ -20,7 +20,7 @@ internal sealed unsafe class HostPlaces
         for (int i = 0; i < _places.Length; i++)
         {
             long length = arena.Parameters[i].Length;
-            _places[i] = new Place { First = arena.Firsts[i], Length = length };
+            _places[i] = new Place { First = arena.Firsts[i], Length = length, Live = length };
             _ofBlock.AsSpan((int)(arena.Firsts[i] / Update.BlockLength), (int)Arena.Blocks(length)).Fill(i);
         }
     }
@@ -36,6 +36,16 @@ internal sealed unsafe class HostPlaces
         place.G = HostTensors.Address(g);
         place.StorageOfP = p.Storage;
         place.StorageOfG = g.Storage;
+    }
+
+    /// <summary>
+    /// Leaves a parameter out, or takes it in again: one that is left out has zeros for values and gradients, and nothing is
+    /// stored.
+    /// </summary>
+    internal void SetLeftOut(int parameter, bool isLeftOut)
+    {
+        ref Place place = ref _places[parameter];
+        place.Live = isLeftOut ? 0 : place.Length;
     }
 
     /// <summary>The place of an element of the arena, and how many more are before the next place.</summary>
@@ -54,5 +64,6 @@ internal sealed unsafe class HostPlaces
         internal Storage StorageOfG;
         internal long First;
         internal long Length;
+        internal long Live; // 0 where it is left out
     }
 }

@@ -96,7 +96,7 @@ internal unsafe struct HostTensors
         ref readonly HostPlaces.Place place = ref _places.At(first + _placesFirst, out long left);
         long start = place.First - _placesFirst;
         next = Math.Min(end, first + left);
-        live = Math.Min(next, start + place.Length);
+        live = Math.Min(next, start + place.Live);
         part._places = null;
         part._p = place.P - start * Bytes(place.StorageOfP);
         part._g = place.G - start * Bytes(place.StorageOfG);
@@ -106,7 +106,37 @@ internal unsafe struct HostTensors
     }
 
     /// <summary>
-    /// Asks for the beginning of a block that is in a place of its own: the processor foresees only what goes on.
+    /// Where parameters and gradients are from an element on, if they are in one place each, both in F32, and nothing is
+    /// done but the step. Numbered as in the arena; <paramref name="live"/> and <paramref name="next"/> are as in
+    /// <see cref="From"/>.
+    /// </summary>
+    internal readonly bool TryInPlace(long first, long end, out float* p, out float* g, out long live, out long next)
+    {
+        live = next = end;
+        p = (float*)_p;
+        g = (float*)_g;
+        if (_average is not null || _copy is not null)
+        {
+            return false;
+        }
+
+        if (_places is null)
+        {
+            return _paramStorage == Storage.F32 && _gradStorage == Storage.F32;
+        }
+
+        ref readonly HostPlaces.Place place = ref _places.At(first + _placesFirst, out long left);
+        long start = place.First - _placesFirst;
+        next = Math.Min(end, first + left);
+        live = Math.Min(next, start + place.Live);
+        p = (float*)place.P - start;
+        g = (float*)place.G - start;
+        return place.StorageOfP == Storage.F32 && place.StorageOfG == Storage.F32;
+    }
+
+    /// <summary>
+    /// Asks for a block that is in a place of its own: the processor foresees only what goes on, and a small tensor is at
+    /// its end before that is seen.
     /// </summary>
     internal readonly void Prefetch(long first)
     {
@@ -116,12 +146,10 @@ internal unsafe struct HostTensors
         }
 
         ref readonly HostPlaces.Place place = ref _places.At(first + _placesFirst, out _);
-        long at = (first + _placesFirst - place.First) * sizeof(float);
-        for (int line = 0; line < 4; line++)
-        {
-            Sse.Prefetch0(place.P + at + line * CacheLine);
-            Sse.Prefetch0(place.G + at + line * CacheLine);
-        }
+        long at = first + _placesFirst - place.First;
+        long end = Math.Min(place.Live, at + Update.BlockLength);
+        Prefetch(place.P, place.StorageOfP, at, end);
+        Prefetch(place.G, place.StorageOfG, at, end);
     }
 
     /// <summary>Stores updated parameters, which are where <see cref="Parameters"/> said or were moved, and does the extras.</summary>
@@ -147,7 +175,7 @@ internal unsafe struct HostTensors
         {
             ref readonly HostPlaces.Place place = ref _places.At(first + _placesFirst + done, out long left);
             long at = first + _placesFirst + done - place.First;
-            int live = (int)Math.Clamp(place.Length - at, 0, Math.Min(left, count - done));
+            int live = (int)Math.Clamp(place.Live - at, 0, Math.Min(left, count - done));
             Write(p + done, place.P, place.StorageOfP, at, first + done, live);
             done += (int)Math.Min(left, count - done);
         }
@@ -166,6 +194,15 @@ internal unsafe struct HostTensors
         }
     }
 
+    private static void Prefetch(byte* tensor, Storage storage, long at, long end)
+    {
+        byte* last = tensor + end * Bytes(storage);
+        for (byte* line = tensor + at * Bytes(storage); line < last; line += CacheLine)
+        {
+            Sse.Prefetch0(line);
+        }
+    }
+
     private static int Bytes(Storage storage) => storage == Storage.F32 ? sizeof(float) : sizeof(ushort);
 
     /// <summary>Numbers that may be in several places: where they are if in one and in F32, else gathered.</summary>
@@ -177,13 +214,13 @@ internal unsafe struct HostTensors
             long at = first + done - place.First;
             byte* tensor = gradients ? place.G : place.P;
             Storage storage = gradients ? place.StorageOfG : place.StorageOfP;
-            if (done == 0 && storage == Storage.F32 && at + count <= place.Length)
+            if (done == 0 && storage == Storage.F32 && at + count <= place.Live)
             {
                 return (float*)tensor + at;
             }
 
             int taken = (int)Math.Min(left, count - done);
-            int live = (int)Math.Clamp(place.Length - at, 0, taken);
+            int live = (int)Math.Clamp(place.Live - at, 0, taken);
             float* values = Values(tensor, storage, at, live, room + done);
             HostPieces.Unpad(values, room + done, live);
             new Span<float>(room + done + live, taken - live).Clear();

@@ -20,6 +20,9 @@ internal static class HostUpdate
     // Chunks whose memory is asked for early: one takes a tenth of a microsecond, and memory somewhat longer.
     private const int Ahead = 3;
 
+    // Elements that are gone over at once, where nothing is decoded.
+    private const long Stretch = 1 << 20;
+
     /// <summary>One step with one rule for all elements.</summary>
     internal static void Run<TRule>(in UpdateCall call, TRule rule, int threads)
         where TRule : unmanaged, IUpdateRule
@@ -101,7 +104,20 @@ internal static class HostUpdate
             long next;
             for (long first = begin; first < end; first = next)
             {
-                HostTensors tensors = Tensors.From(first, end, out long live, out next);
+                if (Tensors.TryInPlace(first, end, out float* p, out float* g, out long live, out next))
+                {
+                    Tensors.Prefetch(Math.Min(next + (Ahead - 1) * Update.BlockLength, end - 1));
+                    int count;
+                    for (; first < live; first += count)
+                    {
+                        count = (int)Math.Min(Stretch, live - first);
+                        Apply(rule, p + first, g + first, A + first, B + first, C + first, count, Tensors.Factor);
+                    }
+
+                    continue;
+                }
+
+                HostTensors tensors = Tensors.From(first, end, out live, out next);
                 Tensors.Prefetch(Math.Min(next + (Ahead - 1) * Update.BlockLength, end - 1));
                 for (; first < live; first += Block)
                 {

@@ -3,7 +3,9 @@ using ILGPU.Runtime;
 
 namespace Kernels.Optimizers;
 
-/// <summary>AdaGradNorm: one sum for all parameters, which therefore step together.</summary>
+/// <summary>
+/// AdaGradNorm: one sum for all parameters, which therefore step together. Only a walk over places can leave some out.
+/// </summary>
 [RequiresDynamicCode(LoadedKernels.Reason)]
 internal sealed class AdaGradNormEngine : WholeTensorEngine
 {
@@ -16,11 +18,11 @@ internal sealed class AdaGradNormEngine : WholeTensorEngine
         : base(accelerator, parameters)
     {
         if (parameters.Parameters.Count > 1
-            && parameters.Parameters.Any(p => (p.IsBorrowed && parameters.Places is null) || p.IsFrozen))
+            && parameters.Places is null && parameters.Parameters.Any(p => p.IsBorrowed || p.IsFrozen))
         {
             throw new ArgumentException(
-                "AdaGradNorm has one rate for all parameters: none can be frozen, or borrowed on a device "
-                + "unless it is the only one.",
+                "AdaGradNorm has one rate for all parameters: none can be borrowed on a device, unless it is the only one, "
+                + "or be frozen, unless some are borrowed on the host.",
                 nameof(parameters));
         }
 
@@ -38,10 +40,16 @@ internal sealed class AdaGradNormEngine : WholeTensorEngine
 
     internal override void Arrange(OptimizerOptions[] options, ReadOnlySpan<bool> frozen, ReadOnlySpan<int> steps)
     {
-        if (options.Any(o => o != options[0]) || frozen.Contains(true))
+        if (options.Any(o => o != options[0]) || (frozen.Contains(true) && Arena.Places is null))
         {
             throw new InvalidOperationException(
-                "AdaGradNorm has one rate for all parameters: give all of them the same options, and freeze none.");
+                "AdaGradNorm has one rate for all parameters: give all of them the same options, and freeze none, unless "
+                + "some are borrowed on the host.");
+        }
+
+        for (int i = 0; i < frozen.Length; i++)
+        {
+            Arena.Places?.SetLeftOut(i, frozen[i]);
         }
 
         base.Arrange(options, frozen, steps);

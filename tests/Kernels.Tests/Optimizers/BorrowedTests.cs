@@ -62,6 +62,57 @@ public sealed class BorrowedTests
         }
     }
 
+    [Fact]
+    public void A_frozen_parameter_has_no_part_in_the_rate_of_AdaGradNorm_on_the_host()
+    {
+        if (TestDevices.IsHost)
+        {
+            LeaveOut(new AdaGradNormOptions { LearningRate = 0.1 }, isZero: false);
+            // Of zeros the coupled decay is zero too.
+            LeaveOut(new AdaGradNormOptions { LearningRate = 0.1, WeightDecay = 0.01 }, isZero: true);
+        }
+    }
+
+    /// <summary>Whose values or decay are zero has, with a gradient of zeros, as much part in a step as a frozen one.</summary>
+    private static void LeaveOut(AdaGradNormOptions options, bool isZero)
+    {
+        Session session = TestDevices.Session;
+        using var memory = new Memory(session.Accelerator);
+        float[][] values = [.. s_lengths.Select((n, i) => Values(i, n, isZero && i is 1 or 5 ? 0 : 1))];
+        using var arena = new Optimizer(session, options, [.. values.Select((v, i) => new Parameter($"{i}", v))]);
+        using var borrowed = new Optimizer(
+            session, options,
+            [
+                .. values.Select((v, i) => v.Length == 0
+                    ? new Parameter($"{i}", v)
+                    : new Parameter($"{i}", memory.New(v, Storage.F32), memory.New(v, Storage.F32)) { IsFrozen = i == 5 }),
+            ]);
+        for (int step = 0; step < Steps; step++)
+        {
+            bool[] isFrozen = [.. values.Select((_, i) => (i == 1 && (isZero ? step < 2 : step == 1)) || (i == 5 && step < 2))];
+            for (int i = 0; i < values.Length; i++)
+            {
+                if (values[i].Length > 0)
+                {
+                    float[] g = Values(100 * step + i, values[i].Length, 1);
+                    borrowed.SetGradient($"{i}", g);
+                    arena.SetGradient($"{i}", isFrozen[i] ? new float[g.Length] : g);
+                    borrowed.SetFrozen($"{i}", isFrozen[i]);
+                }
+            }
+
+            arena.Step();
+            borrowed.Step();
+            for (int i = 0; i < values.Length; i++)
+            {
+                Assert.Equal(Download(arena, arena.View($"{i}")), Download(borrowed, borrowed.View($"{i}")));
+            }
+        }
+
+        Assert.Equal(isZero ? 1 : 2, borrowed.StepsOf("1"));
+        Assert.Equal(1, borrowed.StepsOf("5"));
+    }
+
     private static void Follow(OptimizerOptions options, OptimizerSettings settings, float scale, Func<int, bool> isBorrowed)
     {
         Session session = TestDevices.Session;

@@ -132,6 +132,36 @@ public sealed class KernelOptimizerTests
     }
 
     [TorchFact]
+    public void A_parameter_without_a_gradient_has_no_part_in_the_rate_of_AdaGradNorm()
+    {
+        var options = new AdaGradNormOptions { LearningRate = 0.3, WeightDecay = 0.01 };
+        TorchParameter[] parameters = Tensors.Parameters([[300], [20, 30]], Seed);
+        TorchParameter[] first = Tensors.Parameters([[300]], Seed);
+        using KernelOptimizer optimizer = KernelOptimizers.Create(parameters, options);
+        using KernelOptimizer alone = KernelOptimizers.Create(first, options);
+        float[] left = Tensors.Values(parameters[1]);
+        for (int step = 1; step <= 3; step++)
+        {
+            Tensors.SetGradients(parameters, step);
+            Tensors.SetGradients(first, step);
+            parameters[1].grad = null;
+            optimizer.step();
+            alone.step();
+            Assert.Equal(Tensors.Values(first[0]), Tensors.Values(parameters[0]));
+            Assert.Equal(left, Tensors.Values(parameters[1]));
+        }
+
+        Tensors.SetGradients(parameters, 4);
+        Tensors.SetGradients(first, 4);
+        optimizer.step();
+        alone.step();
+        // Its gradient lowers the rate of both.
+        Assert.NotEqual(Tensors.Values(first[0]), Tensors.Values(parameters[0]));
+        Assert.NotEqual(left, Tensors.Values(parameters[1]));
+        Assert.Equal(1, ((KernelState)optimizer.state_dict().State[1]).Steps);
+    }
+
+    [TorchFact]
     public void A_gradient_may_become_another_between_steps()
     {
         TorchParameter[] parameters = Tensors.Parameters([[300], [1000], [256]], Seed);
@@ -157,6 +187,43 @@ public sealed class KernelOptimizerTests
         Assert.Throws<ArgumentException>(() => optimizer.step());
         Assert.Equal(before, Tensors.Values(parameters[2]));
         parameters[0].grad = torch.randn(300);
+        Step();
+        // In the midst of another tensor, and elsewhere in it.
+        using torch.Tensor large = torch.randn(2000);
+        foreach (int first in (int[])[77, 1000, 1004])
+        {
+            parameters[0].grad = large.narrow(0, first, 300);
+            Step();
+        }
+
+        // The same tensor, whose memory becomes another.
+        using torch.Tensor gradient = parameters[1].grad!;
+        foreach (torch.ScalarType type in (torch.ScalarType[])[torch.ScalarType.Float16, torch.ScalarType.Float32])
+        {
+            using torch.Tensor other = torch.randn(1000, type);
+            parameters[1].grad = other;
+            Step();
+            using torch.Tensor kept = parameters[1].grad!;
+            kept.set_(torch.randn(1000, type));
+            Step();
+        }
+
+        // All become others of the same kind, are left out, and come back.
+        for (int step = 0; step < 4; step++)
+        {
+            Tensors.SetGradients(parameters, step);
+            Step();
+            parameters[step % 3].grad = null;
+            float[] left = Tensors.Values(parameters[step % 3]);
+            library.SetFrozen($"{step % 3}", true);
+            optimizer.step();
+            library.Step();
+            Equal(library, parameters);
+            Assert.Equal(left, Tensors.Values(parameters[step % 3]));
+            library.SetFrozen($"{step % 3}", false);
+        }
+
+        Tensors.SetGradients(parameters, 5);
         Step();
 
         void Step()

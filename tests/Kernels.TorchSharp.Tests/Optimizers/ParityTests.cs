@@ -18,6 +18,9 @@ public sealed class ParityTests
     private const int Steps = 200;
     private const double Rate = 3e-3;
 
+    // Of a centered second moment rounding may leave nothing, or less.
+    private const double CenteredEpsilon = 1e-3;
+
     private static readonly Dictionary<string, Pair> s_pairs = new(StringComparer.Ordinal)
     {
         ["adam"] = new(
@@ -45,6 +48,14 @@ public sealed class ParityTests
         ["rmsprop.momentum"] = new(
             p => KernelOptimizers.RMSProp(p, Rate, momentum: 0.5),
             p => torch.optim.RMSProp(p, Rate, momentum: 0.5), new RmsPropReference(Rate, momentum: 0.5)),
+        ["rmsprop.centered"] = new(
+            p => KernelOptimizers.RMSProp(p, Rate, eps: CenteredEpsilon, centered: true),
+            p => torch.optim.RMSProp(p, Rate, eps: CenteredEpsilon, centered: true),
+            new RmsPropReference(Rate, epsilon: CenteredEpsilon, centered: true)),
+        ["rmsprop.centered.momentum"] = new(
+            p => KernelOptimizers.RMSProp(p, Rate, eps: CenteredEpsilon, momentum: 0.5, centered: true),
+            p => torch.optim.RMSProp(p, Rate, eps: CenteredEpsilon, momentum: 0.5, centered: true),
+            new RmsPropReference(Rate, epsilon: CenteredEpsilon, momentum: 0.5, centered: true)),
         ["adagrad"] = new(
             p => KernelOptimizers.Adagrad(p, 0.1, lr_decay: 0.01, initial_accumulator_value: 0.01),
             p => torch.optim.Adagrad(p, 0.1, lr_decay: 0.01, initial_accumulator_value: 0.01),
