@@ -208,6 +208,15 @@ public sealed partial class CompletenessTests
             "DoubleQuantization*", typeof(DoubleQuantizationReference), typeof(DoubleQuantizationProperties),
             "Quantization/CodebookFitBenchmarks.ScalesInBytes"),
         new(
+            "CodebookFitNormalWork", typeof(CodebookFitReference), typeof(ScaledFitProperties),
+            "Quantization/CodebookFitBenchmarks.LloydOfBlocks"),
+        new(
+            "CodebookFitVectorSampleWork", typeof(CodebookFitReference), typeof(ScaledFitProperties),
+            "Quantization/CodebookFitBenchmarks.LloydOfFours"),
+        new(
+            "CodebookFitPlaneWork", typeof(CodebookFitReference), typeof(ScaledFitProperties),
+            "Quantization/CodebookFitBenchmarks.LloydOfFours"),
+        new(
             "CodebookFit*", typeof(CodebookFitReference), typeof(CodebookFitProperties),
             "Quantization/CodebookFitBenchmarks.Lloyd"),
         new(
