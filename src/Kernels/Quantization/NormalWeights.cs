@@ -70,13 +70,13 @@ internal sealed class NormalWeights : IDisposable
         where TWeight : struct, IStorage
         where TScale : struct, IStorage
     {
-        private readonly ItemLauncher<CodebookFitNormalWork<TWeight, TScale>> _work = new(accelerator, facts);
+        private readonly ItemLauncher<NormalWeightsWork<TWeight, TScale>> _work = new(accelerator, facts);
 
         internal override void Run(
             NormalWeights owner, AcceleratorStream stream, TensorView w, TensorView scale, ArrayView<float> h) =>
             _work.Run(
                 stream,
-                new CodebookFitNormalWork<TWeight, TScale>
+                new NormalWeightsWork<TWeight, TScale>
                 {
                     Numbers = Stored.Of<TWeight>(w),
                     Scales = Stored.Of<TScale>(scale),

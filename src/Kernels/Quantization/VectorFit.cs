@@ -27,8 +27,8 @@ internal sealed class VectorFit : IDisposable
     private readonly int _sampleCount;
     private readonly MemoryBuffer1D<float, Stride1D.Dense> _planes;
     private readonly MemoryBuffer1D<float, Stride1D.Dense>? _samples;
-    private readonly ItemLauncher<CodebookFitVectorSampleWork>? _sample;
-    private readonly ItemLauncher<CodebookFitPlaneWork> _move;
+    private readonly ItemLauncher<VectorFitSampleWork>? _sample;
+    private readonly ItemLauncher<VectorFitPlaneWork> _move;
 
     /// <param name="accelerator">Where the tensors lie.</param>
     /// <param name="plane">A plane of the matrix: a weight of each code, without scales.</param>
@@ -45,14 +45,14 @@ internal sealed class VectorFit : IDisposable
         var facts = DeviceFacts.Of(accelerator);
         _means = new CodebookGradient(accelerator, plane);
         _planes = accelerator.Allocate1D<float>((long)length * plane.CodebookLength);
-        _move = new ItemLauncher<CodebookFitPlaneWork>(accelerator, facts);
+        _move = new ItemLauncher<VectorFitPlaneWork>(accelerator, facts);
         if (options.Start == CodebookStart.Quantiles)
         {
             // A chunk as long as the matrix: a group has one.
             _pieces = new FitPieces(accelerator, plane, plane.WeightCount);
             _sampleCount = Math.Min(Math.Max(LeastSamples, 4 * plane.Codes), MostCodes(plane));
             _samples = accelerator.Allocate1D<float>((long)_sampleCount * plane.CodebookCount * length);
-            _sample = new ItemLauncher<CodebookFitVectorSampleWork>(accelerator, facts);
+            _sample = new ItemLauncher<VectorFitSampleWork>(accelerator, facts);
             _centres = new KMeans(accelerator, _sampleCount, plane.Codes, length, heads: plane.CodebookCount);
         }
     }
@@ -112,7 +112,7 @@ internal sealed class VectorFit : IDisposable
 
     private void Start(AcceleratorStream stream, NormalWeights normal, ArrayView<float> codebook)
     {
-        var work = new CodebookFitVectorSampleWork
+        var work = new VectorFitSampleWork
         {
             Arguments = new CodebookFitArguments
             {
@@ -134,7 +134,7 @@ internal sealed class VectorFit : IDisposable
 
     private void Move(AcceleratorStream stream, ArrayView<float> codebook, bool isBack)
     {
-        var work = new CodebookFitPlaneWork
+        var work = new VectorFitPlaneWork
         {
             Codebook = codebook,
             Planes = _planes.View,

@@ -208,13 +208,10 @@ public sealed partial class CompletenessTests
             "DoubleQuantization*", typeof(DoubleQuantizationReference), typeof(DoubleQuantizationProperties),
             "Quantization/CodebookFitBenchmarks.ScalesInBytes"),
         new(
-            "CodebookFitNormalWork", typeof(CodebookFitReference), typeof(ScaledFitProperties),
+            "NormalWeightsWork", typeof(CodebookFitReference), typeof(ScaledFitProperties),
             "Quantization/CodebookFitBenchmarks.LloydOfBlocks"),
         new(
-            "CodebookFitVectorSampleWork", typeof(CodebookFitReference), typeof(ScaledFitProperties),
-            "Quantization/CodebookFitBenchmarks.LloydOfFours"),
-        new(
-            "CodebookFitPlaneWork", typeof(CodebookFitReference), typeof(ScaledFitProperties),
+            "VectorFit*", typeof(CodebookFitReference), typeof(ScaledFitProperties),
             "Quantization/CodebookFitBenchmarks.LloydOfFours"),
         new(
             "CodebookFit*", typeof(CodebookFitReference), typeof(CodebookFitProperties),

@@ -13,7 +13,7 @@ namespace Kernels.DeviceCode.Quantization;
 /// each weight and each code written. Order: none. Domain: where a quotient is not finite, those of its code are 0; there,
 /// and where h s^2 is not finite or not above 0, the mass is 0.
 /// </remarks>
-internal struct CodebookFitNormalWork<TWeight, TScale> : IItemWork
+internal struct NormalWeightsWork<TWeight, TScale> : IItemWork
     where TWeight : struct, IStorage
     where TScale : struct, IStorage
 {
@@ -71,10 +71,10 @@ internal struct CodebookFitNormalWork<TWeight, TScale> : IItemWork
 }
 
 /// <summary>Some codes' weights of each group, that lie evenly in it, one code per item.</summary>
-/// <remarks>Source and order: as <see cref="CodebookFitNormalWork{TWeight, TScale}"/>. Shapes: samples [samples, groups,
+/// <remarks>Source and order: as <see cref="NormalWeightsWork{TWeight, TScale}"/>. Shapes: samples [samples, groups,
 /// length]. Traffic: the sample once. Domain: NaN where a group has fewer codes, and for a code that does not count.
 /// </remarks>
-internal struct CodebookFitVectorSampleWork : IItemWork
+internal struct VectorFitSampleWork : IItemWork
 {
     public CodebookFitArguments Arguments;
 
@@ -112,7 +112,7 @@ internal struct CodebookFitVectorSampleWork : IItemWork
 
 /// <summary>Codes [codes, length] from or to planes [length, codes], one number per item. What is not finite is 0 in
 /// planes, and leaves a code as it was.</summary>
-internal struct CodebookFitPlaneWork : IItemWork
+internal struct VectorFitPlaneWork : IItemWork
 {
     public ArrayView<float> Codebook;
     public ArrayView<float> Planes;
