@@ -22,6 +22,8 @@ public partial class CodebookFitBenchmarks
     private MemoryBuffer1D<float, Stride1D.Dense> _scaleScale = null!;
     private CodebookFit _fit = null!;
     private CodebookFit _rows = null!;
+    private CodebookFit _blocks = null!;
+    private CodebookFit _fours = null!;
     private AbsMax _largest = null!;
     private DoubleQuantization _double = null!;
     private float[] _sample = null!;
@@ -46,10 +48,14 @@ public partial class CodebookFitBenchmarks
         var options = new CodebookFitOptions { Iterations = Steps };
         _fit = new CodebookFit(accelerator, new CodebookLayout(Rows, Columns, format), options);
         _rows = new CodebookFit(accelerator, new CodebookLayout(Rows, Columns, format, codebooks: WeightScope.Rows), options);
+        _blocks = new CodebookFit(
+            accelerator, new CodebookLayout(Rows, Columns, format, scales: WeightScope.Blocks(64)), options);
+        _fours = new CodebookFit(accelerator, new CodebookLayout(Rows, Columns, format, length: 4), options);
         _largest = new AbsMax(accelerator, Rows, Columns, WeightScope.Blocks(64));
         _double = new DoubleQuantization(accelerator, (int)_scale.Length);
         float[] weights = _weights.GetAsArray1D();
         _sample = weights[..100_000];
+        LargestOfBlocks();
         SetupPeers(weights, Codebooks.Quantiles(_sample, Codes));
     }
 
@@ -59,6 +65,8 @@ public partial class CodebookFitBenchmarks
     {
         _fit.Dispose();
         _rows.Dispose();
+        _blocks.Dispose();
+        _fours.Dispose();
         _largest.Dispose();
         _double.Dispose();
         _weights.Dispose();
@@ -83,6 +91,25 @@ public partial class CodebookFitBenchmarks
     public void LloydByRows()
     {
         _rows.Run(_session.Stream, _weights.View, default, _codebook.View, _index.View);
+        _session.Synchronize();
+    }
+
+    /// <summary>One codebook, and a scale for each block of 64.</summary>
+    [Benchmark]
+    public void LloydOfBlocks()
+    {
+        _blocks.Run(
+            _session.Stream, _weights.View, default, _codebook.View.SubView(0, Codes), _index.View, default, _scale.View);
+        _session.Synchronize();
+    }
+
+    /// <summary>One codebook of codes of four weights.</summary>
+    [Benchmark]
+    public void LloydOfFours()
+    {
+        _fours.Run(
+            _session.Stream, _weights.View, default, _codebook.View.SubView(0, 4 * Codes),
+            _index.View.SubView(0, Rows * Columns / 4));
         _session.Synchronize();
     }
 

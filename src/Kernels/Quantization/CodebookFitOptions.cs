@@ -3,7 +3,8 @@ namespace Kernels.Quantization;
 /// <summary>What codes start from.</summary>
 public enum CodebookStart
 {
-    /// <summary>Quantiles of some weights that lie evenly in a group, of at most max(256, 4 k).</summary>
+    /// <summary>Quantiles of some weights that lie evenly in a group, of at most max(256, 4 k); where a code has several
+    /// weights, what <see cref="VectorQuantization.KMeans"/> finds for as many codes.</summary>
     Quantiles = 0,
 
     /// <summary>The codebook as it is given, put in order.</summary>

@@ -100,4 +100,7 @@ public sealed class WeightScope
 
     /// <summary>Whether no share begins or ends within a vector code.</summary>
     internal bool AreMultiplesOf(int length) => Kind != WeightScopeKind.Blocks || Block % length == 0;
+
+    /// <summary>The same of codes of so many weights, in place of weights.</summary>
+    internal WeightScope OfCodes(int length) => Kind == WeightScopeKind.Blocks && length > 1 ? Blocks(Block / length) : this;
 }

@@ -208,6 +208,12 @@ public sealed partial class CompletenessTests
             "DoubleQuantization*", typeof(DoubleQuantizationReference), typeof(DoubleQuantizationProperties),
             "Quantization/CodebookFitBenchmarks.ScalesInBytes"),
         new(
+            "NormalWeightsWork", typeof(CodebookFitReference), typeof(ScaledFitProperties),
+            "Quantization/CodebookFitBenchmarks.LloydOfBlocks"),
+        new(
+            "VectorFit*", typeof(CodebookFitReference), typeof(ScaledFitProperties),
+            "Quantization/CodebookFitBenchmarks.LloydOfFours"),
+        new(
             "CodebookFit*", typeof(CodebookFitReference), typeof(CodebookFitProperties),
             "Quantization/CodebookFitBenchmarks.Lloyd"),
         new(

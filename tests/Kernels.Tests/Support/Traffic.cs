@@ -13,9 +13,10 @@ public sealed class CountedLaunches
 /// <summary>What a launch moved, as the simulated CUDA device counts it into the file <c>CUDASIM_REPORT</c>.</summary>
 /// <param name="Kernel">The name of the entry point.</param>
 /// <param name="Read">Bytes read at least once.</param>
+/// <param name="Loaded">Bytes of the sectors of 32 that loads touch, each time they do.</param>
 /// <param name="Written">Bytes of the sectors of 32 that stores touch, each time they do.</param>
 /// <param name="Stored">Bytes stored.</param>
-internal sealed record Traffic(string Kernel, long Read, long Written, long Stored)
+internal sealed record Traffic(string Kernel, long Read, long Loaded, long Written, long Stored)
 {
     private static readonly string? s_report = TestDevices.Session.Accelerator.AcceleratorType == AcceleratorType.Cuda
         ? Environment.GetEnvironmentVariable("CUDASIM_REPORT")
@@ -48,10 +49,11 @@ internal sealed record Traffic(string Kernel, long Read, long Written, long Stor
             JsonElement root = document.RootElement;
             if (root.GetProperty("type").ValueEquals("launch"))
             {
+                JsonElement load = root.GetProperty("global_load");
                 JsonElement store = root.GetProperty("global_store");
                 yield return new Traffic(
                     root.GetProperty("kernel").GetString()!,
-                    root.GetProperty("global_load").GetProperty("unique_bytes").GetInt64(),
+                    load.GetProperty("unique_bytes").GetInt64(), 32 * load.GetProperty("sectors").GetInt64(),
                     32 * store.GetProperty("sectors").GetInt64(), store.GetProperty("bytes").GetInt64());
             }
         }

@@ -4,6 +4,7 @@ using System.Text.Json.Nodes;
 using Kernels.Quantization;
 using Kernels.References.Quantization;
 using Kernels.Serialization;
+using Kernels.Tests.VectorQuantization;
 
 namespace Kernels.Tests.Tools;
 
@@ -48,6 +49,16 @@ public sealed class CompressTests : IDisposable
             Assert.True(8.0 * more.Bytes / (Rows * Columns) > bits, "One more code would not be too much.");
             float[] w = Floats(first, name);
             Assert.InRange(Noise(w, Floats(last, name)), 0, MostNoise(small, name, w));
+            Assert.True(first.TryFind(name, out SafeTensorInfo? tensor));
+            Assert.Equal(Kept(small, name, w.Length, tensor.Type), Floats(last, name));
+        }
+
+        // Before learning and after it, for each matrix.
+        foreach (string line in run.Output.Split('\n').Where(line => line.Contains("[96, ", StringComparison.Ordinal)))
+        {
+            string[] row = line.Split('│');
+            Assert.Equal(10, row.Length);
+            Assert.InRange(Number(row[^2]), Number(row[^3]), Number(row[^3]) + 3);
         }
 
         Assert.Equal(Floats(first, "bias"), Floats(last, "bias"));
@@ -90,9 +101,19 @@ public sealed class CompressTests : IDisposable
             "compress", Model(), "--bits", "2.2", "--out", File("small"), "--data", File("x.npy"), "--device", ToolRun.Device);
         Assert.True(run.ExitCode == 0, run.Error);
         string[] row = run.Output.Split('\n').First(line => line.Contains("F32[96, 64]", StringComparison.Ordinal)).Split('│');
-        double before = double.Parse(row[^3], System.Globalization.CultureInfo.InvariantCulture);
-        double after = double.Parse(row[^2], System.Globalization.CultureInfo.InvariantCulture);
+        double before = Number(row[^3]);
+        double after = Number(row[^2]);
         Assert.True(after > before + 3, $"{before} dB, learned {after} dB");
+        Assert.True(Number(row[^4]) < Number(row[^5]), "The weights themselves lose by it.");
+
+        // Inputs of another number of columns are of other layers: the weights learn alone.
+        WriteNpy(File("x.npy"), data, 256, Columns / 2);
+        run = ToolRun.Of(
+            "compress", File("model"), "--bits", "2.2", "--out", File("small"), "--data", File("x.npy"), "--device",
+            ToolRun.Device);
+        row = run.Output.Split('\n').First(line => line.Contains("F32[96, 64]", StringComparison.Ordinal)).Split('│');
+        Assert.Equal("--", row[^3].Trim() + row[^2].Trim());
+        Assert.True(Number(row[^4]) >= Number(row[^5]));
     }
 
     [Fact]
@@ -206,6 +227,28 @@ public sealed class CompressTests : IDisposable
 
         return Math.Pow(Math.Sqrt(error) + Math.ScaleB(Math.Sqrt(power), -9), 2) / w.Sum(v => (double)v * v);
     }
+
+    /// <summary>What the codes of an ungrouped matrix stand for, unpacked by the oracle and rounded to its type.</summary>
+    private static float[] Kept(SafeTensorsFile small, string name, int length, SafeTensorType type)
+    {
+        Assert.True(small.TryFind(name + ".codes", out SafeTensorInfo? codes));
+        Assert.True(small.TryFind(name + ".codebook", out SafeTensorInfo? book));
+        Assert.Equal(1, book.Shape[0]);
+        var format = CodeFormat.Densest((int)book.Shape[1], PackingOrder.Linear);
+        var packed = new byte[codes.Length];
+        small.Read<byte>(name + ".codes", packed);
+        float[] codebook = Array.ConvertAll(Floats(small, name + ".codebook"), code => type switch
+        {
+            SafeTensorType.F16 => (float)(Half)code,
+            SafeTensorType.BF16 => LearnCase.Floats(Storage.BF16, LearnCase.Bits(Storage.BF16, [code]))[0],
+            _ => code,
+        });
+        int[] index = new PackReference(format.Codes, (CodePacking)format.Packing).Unpack(packed, length);
+        return Array.ConvertAll(index, code => codebook[code]);
+    }
+
+    private static double Number(string cell) =>
+        double.Parse(cell.Trim(), System.Globalization.CultureInfo.InvariantCulture);
 
     private static double Noise(float[] signal, float[] kept) =>
         signal.Zip(kept, (a, b) => ((double)a - b) * ((double)a - b)).Sum() / signal.Sum(a => (double)a * a);

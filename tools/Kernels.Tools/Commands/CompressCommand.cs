@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using Kernels.Quantization;
 using Kernels.Serialization;
 using Kernels.Tools.Cases;
 using Kernels.Tools.Compression;
@@ -23,8 +24,8 @@ internal static class CompressCommand
         var data = new Option<string?>("--data")
         {
             Description =
-                "Inputs of layers, [n, columns], float32: matrices with so many columns learn codes and mapping together, "
-                + "so that their outputs lose the least.",
+                "Inputs of layers, [n, columns], float32: matrices with so many columns learn codes and mapping so that their "
+                + "outputs lose the least; all others, so that their weights do.",
             HelpName = "x.npy",
         };
         Option<string?> device = CommandLine.DeviceOption();
@@ -108,11 +109,11 @@ internal static class CompressCommand
         IAnsiConsole console = Messages.Terminal(output);
         using Session session = open();
         var compressor = new Compressor(session, data, columns);
-        ModelFiles.Write(outPath, tensors, metadata, writer => Walk(console, file.Tensors, tensor =>
+        ModelFiles.Write(outPath, tensors, metadata, writer => Walk(console, file.Tensors, (tensor, progress) =>
         {
             if (plans.TryGetValue(tensor.Name, out CompressedTensor? plan))
             {
-                results.Add(compressor.Compress(file, writer, plan));
+                results.Add(compressor.Compress(file, writer, plan, progress));
             }
             else
             {
@@ -144,7 +145,7 @@ internal static class CompressCommand
             .ToDictionary(StringComparer.Ordinal);
         using Session session = open();
         var decompressor = new Decompressor(session);
-        ModelFiles.Write(outPath, tensors, metadata, writer => Walk(Messages.Terminal(output), kept, tensor =>
+        ModelFiles.Write(outPath, tensors, metadata, writer => Walk(Messages.Terminal(output), kept, (tensor, _) =>
         {
             if (first.TryGetValue(tensor.Name, out CompressedTensor? whole))
             {
@@ -193,13 +194,15 @@ internal static class CompressCommand
     }
 
     /// <summary>One tensor after the other, with a bar where somebody can see it move.</summary>
-    private static void Walk(IAnsiConsole console, IReadOnlyList<SafeTensorInfo> tensors, Action<SafeTensorInfo> each)
+    private static void Walk(
+        IAnsiConsole console, IReadOnlyList<SafeTensorInfo> tensors,
+        Action<SafeTensorInfo, IProgress<JointQuantizerProgress>?> each)
     {
         if (!console.Profile.Out.IsTerminal)
         {
             foreach (SafeTensorInfo tensor in tensors)
             {
-                each(tensor);
+                each(tensor, null);
             }
 
             return;
@@ -208,18 +211,20 @@ internal static class CompressCommand
         console.Progress().Start(progress =>
         {
             ProgressTask bar = progress.AddTask("tensors", maxValue: tensors.Sum(tensor => tensor.ByteLength));
+            double done = 0;
             foreach (SafeTensorInfo tensor in tensors)
             {
                 bar.Description = Markup.Escape(tensor.Name);
-                each(tensor);
-                bar.Increment(tensor.ByteLength);
+                each(tensor, new BarProgress(bar, done, tensor.ByteLength));
+                done += tensor.ByteLength;
+                bar.Value = done;
             }
         });
     }
 
     private static void Report(IAnsiConsole console, IReadOnlyList<CompressionResult> results, bool hasData)
     {
-        Table table = new Table().AddColumns("tensor", "type", "codes", "groups", "bits a weight", "bytes", "weights, dB");
+        Table table = new Table().AddColumns("tensor", "type", "codes", "groups", "bits a weight", "bytes", "weights, dB", "learned, dB");
         if (hasData)
         {
             table.AddColumns("outputs, dB", "learned, dB");
@@ -232,7 +237,8 @@ internal static class CompressCommand
             [
                 tensor.Name, $"{tensor.Type}[{string.Join(", ", tensor.Shape)}]", Text(tensor.Codes), Text(tensor.Groups),
                 (8.0 * tensor.Bytes / tensor.Length).ToString("0.000", CultureInfo.InvariantCulture), Text(tensor.Bytes),
-                Decibels(result.Fitted), .. hasData ? new[] { Decibels(result.OutputsBefore), Decibels(result.OutputsAfter) } : [],
+                Decibels(result.Fitted), Decibels(result.Learned),
+                .. hasData ? new[] { Decibels(result.OutputsBefore), Decibels(result.OutputsAfter) } : [],
             ];
             table.AddRow([.. cells.Select(Markup.Escape)]);
         }
@@ -243,4 +249,10 @@ internal static class CompressCommand
     private static string Text(long value) => value.ToString(CultureInfo.InvariantCulture);
 
     private static string Decibels(double? value) => value?.ToString("0.00", CultureInfo.InvariantCulture) ?? "-";
+
+    /// <summary>Moves a bar over a part of its length.</summary>
+    private sealed class BarProgress(ProgressTask bar, double from, double length) : IProgress<JointQuantizerProgress>
+    {
+        public void Report(JointQuantizerProgress value) => bar.Value = from + (length * value.Step / value.Steps);
+    }
 }

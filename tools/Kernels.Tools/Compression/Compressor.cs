@@ -9,18 +9,28 @@ namespace Kernels.Tools.Compression;
 /// <summary>What compressing a matrix came to.</summary>
 /// <param name="Tensor">What it is kept as.</param>
 /// <param name="Fitted">The signal over the noise of the weights, dB, after k-means.</param>
+/// <param name="Learned">And after joint learning.</param>
 /// <param name="OutputsBefore">The same of the layer's outputs on the data, before joint learning; null without data.</param>
 /// <param name="OutputsAfter">And after it.</param>
 internal sealed record CompressionResult(
-    CompressedTensor Tensor, double Fitted, double? OutputsBefore, double? OutputsAfter);
+    CompressedTensor Tensor, double Fitted, double Learned, double? OutputsBefore, double? OutputsAfter);
 
-/// <summary>Compresses matrices: rows are grouped, each group gets a codebook by k-means, and, where there are inputs of
-/// the layer, codes and mapping are learned together so that its outputs lose the least.</summary>
+/// <summary>Compresses matrices: rows are grouped, each group gets a codebook by k-means, and then codes and mapping are
+/// learned together: so that the layer's outputs lose the least where there are inputs of it, or else its weights.</summary>
 internal sealed class Compressor(Session session, float[] data, int dataColumns)
 {
+    // Without inputs each weight is by itself: rounds go all the way down, and gradient steps find nothing that they do not.
+    private static readonly JointQuantizerOptions s_weightsAlone = new() { Steps = 0 };
+
     /// <summary>Compresses a matrix and writes it.</summary>
+    /// <param name="from">The model.</param>
+    /// <param name="to">The new one.</param>
+    /// <param name="tensor">What the matrix is to be kept as.</param>
+    /// <param name="progress">Is told of every step of learning.</param>
+    /// <returns>What it came to.</returns>
     /// <exception cref="BadInputException">It has a number that is not finite.</exception>
-    internal CompressionResult Compress(SafeTensorsFile from, SafeTensorsWriter to, CompressedTensor tensor)
+    internal CompressionResult Compress(
+        SafeTensorsFile from, SafeTensorsWriter to, CompressedTensor tensor, IProgress<JointQuantizerProgress>? progress)
     {
         float[] w = Weights(from, tensor);
         if (!Array.TrueForAll(w, float.IsFinite))
@@ -35,18 +45,16 @@ internal sealed class Compressor(Session session, float[] data, int dataColumns)
         var codebook = new float[layout.CodebookLength];
         Fit(layout, w, index, codebook);
         double fitted = Decibels(Power(w), Error(layout, w, index, codebook));
-        double? before = null;
-        double? after = null;
-        if (dataColumns == tensor.Columns)
+        bool hasInputs = dataColumns == tensor.Columns;
+        int samples = hasInputs ? data.Length / dataColumns : 0;
+        JointQuantizerResult result;
+        using (var quantizer = new JointQuantizer(session, layout, hasInputs ? null : s_weightsAlone, samples))
         {
-            int samples = data.Length / dataColumns;
-            using var quantizer = new JointQuantizer(session, layout, samples: samples);
-            JointQuantizerResult result = quantizer.Learn(w, index, codebook, [], data);
-            double signal = OutputPower(layout, w, samples);
-            before = Decibels(signal, result.Before);
-            after = Decibels(signal, result.After);
+            result = quantizer.Learn(w, index, codebook, [], hasInputs ? data : [], progress: progress);
         }
 
+        double learned = Decibels(Power(w), Error(layout, w, index, codebook));
+        double? signal = hasInputs ? OutputPower(layout, w, samples) : null;
         to.Write<byte>(tensor.CodesName, Packed(session, layout, index));
         to.Write<float>(tensor.CodebookName, codebook);
         if (tensor.Groups > 1)
@@ -55,7 +63,8 @@ internal sealed class Compressor(Session session, float[] data, int dataColumns)
             to.Write(tensor.RowsName, grouping.Permutation);
         }
 
-        return new CompressionResult(tensor, fitted, before, after);
+        return new CompressionResult(
+            tensor, fitted, learned, Decibels(signal, result.Before), Decibels(signal, result.After));
     }
 
     /// <summary>Codes as they are kept.</summary>
@@ -101,6 +110,9 @@ internal sealed class Compressor(Session session, float[] data, int dataColumns)
     }
 
     private static double Decibels(double signal, double noise) => 10 * Math.Log10(signal / noise);
+
+    private static double? Decibels(double? signal, double noise) =>
+        signal is { } power ? Decibels(power, noise) : null;
 
     private static double Power(float[] values) => values.Sum(value => (double)value * value);
 
