@@ -130,7 +130,7 @@ internal static class SelectKernel
 /// <remarks>Traffic: reads and writes r lines. Domain: an index that is none gives 0.</remarks>
 internal struct GatherWork : IItemWork
 {
-    /// <summary>[rows, n] or [n, columns].</summary>
+    /// <summary>[rows, n] or [n, columns], or by sixteens.</summary>
     public ArrayView<float> From;
 
     /// <summary>[rows, r] or [r, columns], written.</summary>
@@ -153,6 +153,9 @@ internal struct GatherWork : IItemWork
 
     /// <summary>1 if an item has a row of the result, for CPUs; else an element.</summary>
     public int IsByRows;
+
+    /// <summary>1 if the matrix lies by sixteen rows or columns: [rows / 16][n][16], rounded up.</summary>
+    public int IsBySixteens;
 
     public readonly Quad Uniform() => default;
 
@@ -183,7 +186,10 @@ internal struct GatherWork : IItemWork
         float value = 0f;
         if ((uint)number < (uint)Length)
         {
-            value = From[IsLeft != 0 ? (long)number * Lines + column : row * Length + number];
+            long line = IsLeft != 0 ? column : row;
+            long at = IsLeft != 0 ? (long)number * Lines + column : row * Length + number;
+            at = IsBySixteens != 0 ? ((line >> 4) * Length + number) * 16 + (line & 15) : at;
+            value = From[at];
         }
 
         return value;

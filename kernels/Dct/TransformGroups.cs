@@ -61,7 +61,7 @@ internal static class TransformGroups
                 int line = unit * lines.SegmentLines + part + lane;
                 GroupMemory result = Transform(lines, t, s, memory, spare, line, first);
                 Store(lines, t, s, result, line, first);
-                if (lines.IsScored != 0)
+                if (lines.IsScored)
                 {
                     result.First -= s.IsColumns != 0 ? lane : lane * s.Room;
                     Score(lines, t, s, result, unit * lines.SegmentLines + part, part == 0);
@@ -202,8 +202,14 @@ internal static class TransformGroups
         int step = s.IsColumns != 0 ? 1 : s.Room;
         for (int i = Group.IdxX; i < t.Length; i += Group.DimX)
         {
-            float squares = isFirst ? 0f : lines.Squares[scores + i];
-            float magnitudes = isFirst ? 0f : lines.Magnitudes[scores + i];
+            float squares = 0f;
+            float magnitudes = 0f;
+            if (!isFirst)
+            {
+                squares = lines.HasSquares != 0 ? lines.Squares[scores + i] : 0f;
+                magnitudes = lines.HasMagnitudes != 0 ? lines.Magnitudes[scores + i] : 0f;
+            }
+
             int part = t.Parts[t.Length + i];
             GroupMemory memory = result;
             for (int lane = 0; lane < count; lane++)
@@ -214,8 +220,15 @@ internal static class TransformGroups
                 memory.First += step;
             }
 
-            lines.Squares[scores + i] = squares;
-            lines.Magnitudes[scores + i] = magnitudes;
+            if (lines.HasSquares != 0)
+            {
+                lines.Squares[scores + i] = squares;
+            }
+
+            if (lines.HasMagnitudes != 0)
+            {
+                lines.Magnitudes[scores + i] = magnitudes;
+            }
         }
     }
 

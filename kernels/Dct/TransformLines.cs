@@ -19,10 +19,10 @@ internal struct TransformLines
     /// <summary>[r], ascending: the numbers of a line that a sparse input or output has; what is none is 0 and goes nowhere.</summary>
     public ArrayView<int> Index;
 
-    /// <summary>If scored, [segments, n]: of each segment of lines the sums of squares of each number of y.</summary>
+    /// <summary>If wanted, [segments, n]: of each segment of lines the sums of squares of each number of y.</summary>
     public ArrayView<float> Squares;
 
-    /// <summary>If scored, likewise the sums of magnitudes.</summary>
+    /// <summary>Likewise the sums of magnitudes.</summary>
     public ArrayView<float> Magnitudes;
 
     /// <summary>Number of lines.</summary>
@@ -52,6 +52,15 @@ internal struct TransformLines
     /// <summary>How much of the result is added to it.</summary>
     public float Factor;
 
-    /// <summary>1 if the sums are wanted, without a sparse output and not blended.</summary>
-    public int IsScored;
+    /// <summary>1 if the sums of squares are wanted, without a sparse output and not blended.</summary>
+    public int HasSquares;
+
+    /// <summary>Likewise for the sums of magnitudes.</summary>
+    public int HasMagnitudes;
+
+    /// <summary>Sixteens of scratch of a group, where a group has any.</summary>
+    public long UnitsOfGroup;
+
+    /// <summary>Whether sums are wanted.</summary>
+    public readonly bool IsScored => (HasSquares | HasMagnitudes) != 0;
 }

@@ -11,8 +11,10 @@ namespace Kernels.DeviceCode.Dct;
 /// Shapes: x, y [rows, columns], or sparse, as <see cref="TransformLines"/> says; a line is a row or a column.
 /// Storage: F32, arithmetic binary32.
 /// Traffic: x is read once and y written once; sixteen lines stay in the cache of a core.
-/// Needs: groups of one item that share the segments; for each group 4 Points + 16 units of sixteen floats of scratch.
-/// Order: the arithmetic of a line is the same in every launch; sums of a segment go by its lines, of columns by sixteens.
+/// Needs: groups of one item that share the segments; for each group 4 Points + 259 units of sixteen floats of scratch,
+/// and 2 n more for scores. If scored, y is written by sixteens: [lines / 16][n][16], rounded up.
+/// Order: the arithmetic of a line is the same in every launch; sums of a segment go by every sixteenth of its lines, and
+/// those sixteen by halves.
 /// Domain: NaN or infinity in a line stays in that line.
 /// Error: derived in the reference.
 /// </remarks>
@@ -23,11 +25,11 @@ internal static class TransformSixteens
     [DeviceKernel("dct/transform.rowsixteens")]
     internal static void Rows(TransformLines lines, TransformTables t, ArrayView<Sixteen> scratch)
     {
-        long begin = (4L * t.Points + Width) * Grid.IdxX;
+        long begin = lines.UnitsOfGroup * Grid.IdxX;
         var memory = new SixteenMemory { View = scratch, First = begin };
         var spare = new SixteenMemory { View = scratch, First = begin + 2L * t.Points };
-        long tile = begin + 4L * t.Points;
-        ArrayView<float> turned = scratch.SubView(tile, Width).Cast<float>();
+        SixteenTile tile = SixteenTile.In(scratch, begin + 4L * t.Points);
+        long sums = begin + 4L * t.Points + SixteenTile.Room;
         for (Place place = Place.First(lines); place.IsInside(lines); place.Next(lines))
         {
             int row = place.Line;
@@ -47,11 +49,15 @@ internal static class TransformSixteens
             }
             else
             {
-                LoadRows(lines, t, memory, scratch, tile, turned, row);
+                LoadRows(lines, t, memory, tile, row);
             }
 
             SixteenMemory result = TransformPasses.Alone<Sixteen, SixteenMemory>(memory, spare, t);
-            if (lines.IsOutputSparse != 0)
+            if (lines.IsScored)
+            {
+                StoreScored(lines, t, result, scratch, sums, place, count);
+            }
+            else if (lines.IsOutputSparse != 0)
             {
                 for (int i = 0; i < lines.Rank; i++)
                 {
@@ -67,7 +73,7 @@ internal static class TransformSixteens
             }
             else
             {
-                StoreRows(lines, t, result, scratch, tile, turned, place, count);
+                StoreRows(lines, t, result, tile, row, count);
             }
         }
     }
@@ -75,13 +81,13 @@ internal static class TransformSixteens
     [DeviceKernel("dct/transform.columnsixteens")]
     internal static void Columns(TransformLines lines, TransformTables t, ArrayView<Sixteen> scratch)
     {
-        long begin = (4L * t.Points + Width) * Grid.IdxX;
+        long begin = lines.UnitsOfGroup * Grid.IdxX;
         var memory = new SixteenMemory { View = scratch, First = begin };
         var spare = new SixteenMemory { View = scratch, First = begin + 2L * t.Points };
+        long sums = begin + 4L * t.Points + SixteenTile.Room;
         for (Place place = Place.First(lines); place.IsInside(lines); place.Next(lines))
         {
             int column = place.Line;
-            long scores = (long)place.Segment * t.Length;
             int count = IntrinsicMath.Min(Width, lines.Lines - column);
             Clear(memory, lines, t);
             int inputs = lines.IsInputSparse != 0 ? lines.Rank : t.Length;
@@ -102,7 +108,12 @@ internal static class TransformSixteens
             }
 
             SixteenMemory result = TransformPasses.Alone<Sixteen, SixteenMemory>(memory, spare, t);
-            int outputs = lines.IsOutputSparse != 0 ? lines.Rank : t.Length;
+            if (lines.IsScored)
+            {
+                StoreScored(lines, t, result, scratch, sums, place, count);
+            }
+
+            int outputs = lines.IsScored ? 0 : lines.IsOutputSparse != 0 ? lines.Rank : t.Length;
             for (int i = 0; i < outputs; i++)
             {
                 long at = (long)i * lines.Lines;
@@ -130,21 +141,6 @@ internal static class TransformSixteens
                 {
                     y.StoreFirst(lines.Y, at + column, count);
                 }
-
-                if (lines.IsScored != 0)
-                {
-                    Sixteen inside = y.First(count);
-                    float squares = inside.Times(inside).Sum();
-                    float magnitudes = inside.Magnitude().Sum();
-                    if (!place.IsFirst)
-                    {
-                        squares = lines.Squares[scores + i] + squares;
-                        magnitudes = lines.Magnitudes[scores + i] + magnitudes;
-                    }
-
-                    lines.Squares[scores + i] = squares;
-                    lines.Magnitudes[scores + i] = magnitudes;
-                }
             }
         }
     }
@@ -164,29 +160,39 @@ internal static class TransformSixteens
 
     /// <summary>Sixteen numbers of sixteen rows at a time are turned in a tile, so that each cache line is read once.</summary>
     private static void LoadRows(
-        TransformLines lines, TransformTables t, SixteenMemory memory, ArrayView<Sixteen> scratch, long tile,
-        ArrayView<float> turned, int row)
+        TransformLines lines, TransformTables t, SixteenMemory memory, SixteenTile tile, int row)
     {
         int last = lines.Lines - 1;
+        Touch(lines.X, (long)row * t.Length, (long)IntrinsicMath.Min(Width, lines.Lines - row) * t.Length, tile);
         int c = 0;
-        for (; c + Width <= t.Length; c += Width)
+        while (c + Width <= t.Length)
         {
-            for (int r = 0; r < Width; r++)
+            int tiles = IntrinsicMath.Min(SixteenTile.Count, (t.Length - c) / Width);
+            for (int r = 0; r < Width; r += tile.One)
             {
                 long at = (long)IntrinsicMath.Min(row + r, last) * t.Length + c;
-                Sixteen x = Sixteen.Contiguous(lines.X, at);
-                if (lines.HasAddend != 0)
+                for (int k = 0; k < tiles; k += tile.One)
                 {
-                    x += Sixteen.Contiguous(lines.Addend, at);
+                    Sixteen x = Sixteen.Contiguous(lines.X, at + k * Width);
+                    if (lines.HasAddend != 0)
+                    {
+                        x += Sixteen.Contiguous(lines.Addend, at + k * Width);
+                    }
+
+                    tile.Put(k, r, x);
                 }
-
-                scratch[tile + r] = x;
             }
 
-            for (int i = 0; i < Width; i++)
+            for (int quarter = 0; quarter < 4 * tiles; quarter += tile.One)
             {
-                memory.WritePart(t.Parts[c + i], Turned(turned, i));
+                SixteenMasks masks = tile.Masks();
+                for (int i = 0; i < 4; i += tile.One)
+                {
+                    memory.WritePart(t.Parts[c + 4 * quarter + i], tile.Column(quarter, i, masks));
+                }
             }
+
+            c += tiles * Width;
         }
 
         for (; c < t.Length; c++)
@@ -201,68 +207,75 @@ internal static class TransformSixteens
         }
     }
 
-    private static void StoreRows(
-        TransformLines lines, TransformTables t, SixteenMemory result, ArrayView<Sixteen> scratch, long tile,
-        ArrayView<float> turned, Place place, int count)
+    /// <summary>
+    /// Reads a number of each cache line, and puts it where nobody looks: many lines are on their way to the cache at
+    /// once, where tiles would wait for each of theirs.
+    /// </summary>
+    private static void Touch(ArrayView<float> x, long first, long count, SixteenTile tile)
     {
-        int row = place.Line;
-        long scores = (long)place.Segment * t.Length;
-        int c = 0;
-        for (; c + Width <= t.Length; c += Width)
+        const int Line = 16;
+        long i = 0;
+        for (; i + 4 * Line <= count; i += 4 * Line * tile.One)
         {
-            for (int i = 0; i < Width; i++)
+            tile.View[0] = x[first + i];
+            tile.View[1] = x[first + i + Line];
+            tile.View[2] = x[first + i + 2 * Line];
+            tile.View[3] = x[first + i + 3 * Line];
+        }
+
+        for (; i < count; i += Line * tile.One)
+        {
+            tile.View[0] = x[first + i];
+        }
+    }
+
+    private static void StoreRows(
+        TransformLines lines, TransformTables t, SixteenMemory result, SixteenTile tile, int row, int count)
+    {
+        if (lines.IsBlended != 0 && lines.Keep != 0f)
+        {
+            Touch(lines.Y, (long)row * t.Length, (long)count * t.Length, tile);
+        }
+
+        int c = 0;
+        while (c + Width <= t.Length)
+        {
+            int tiles = IntrinsicMath.Min(SixteenTile.Count, (t.Length - c) / Width);
+            for (int i = 0; i < tiles * Width; i += tile.One)
             {
-                scratch[tile + i] = result.ReadPart(t.Parts[t.Length + c + i]);
+                tile.Put(i / Width, i % Width, result.ReadPart(t.Parts[t.Length + c + i]));
             }
 
-            Sixteen squares = default;
-            Sixteen magnitudes = default;
-            if (lines.IsScored != 0 && !place.IsFirst)
-            {
-                squares = Sixteen.Contiguous(lines.Squares, scores + c);
-                magnitudes = Sixteen.Contiguous(lines.Magnitudes, scores + c);
-            }
-
-            for (int r = 0; r < count; r++)
+            SixteenMasks masks = tile.Masks();
+            for (int r = 0; r < count; r += tile.One)
             {
                 long at = (long)(row + r) * t.Length + c;
-                Sixteen y = Turned(turned, r);
-                if (lines.IsBlended != 0)
+                for (int k = 0; k < tiles; k += tile.One)
                 {
-                    y *= lines.Factor;
-                    if (lines.Keep != 0f)
+                    Sixteen y = tile.Column(4 * k + (r >> 2), r & 3, masks);
+                    if (lines.IsBlended != 0)
                     {
-                        y = Sixteen.Contiguous(lines.Y, at) * lines.Keep + y;
+                        y *= lines.Factor;
+                        if (lines.Keep != 0f)
+                        {
+                            y = Sixteen.Contiguous(lines.Y, at + k * Width) * lines.Keep + y;
+                        }
                     }
+
+                    y.Store(lines.Y, at + k * Width);
                 }
-
-                y.Store(lines.Y, at);
-                squares.AddProducts(y, y);
-                magnitudes += y.Magnitude();
             }
 
-            if (lines.IsScored != 0)
-            {
-                squares.Store(lines.Squares, scores + c);
-                magnitudes.Store(lines.Magnitudes, scores + c);
-            }
+            c += tiles * Width;
         }
 
         for (; c < t.Length; c++)
         {
-            scratch[tile] = result.ReadPart(t.Parts[t.Length + c]);
-            float squares = 0f;
-            float magnitudes = 0f;
-            if (lines.IsScored != 0 && !place.IsFirst)
-            {
-                squares = lines.Squares[scores + c];
-                magnitudes = lines.Magnitudes[scores + c];
-            }
-
+            result.ReadPart(t.Parts[t.Length + c]).Store(tile.View, 0);
             for (int r = 0; r < count; r++)
             {
                 long at = (long)(row + r) * t.Length + c;
-                float y = turned[r];
+                float y = tile.View[r];
                 if (lines.IsBlended != 0)
                 {
                     y *= lines.Factor;
@@ -273,16 +286,67 @@ internal static class TransformSixteens
                 }
 
                 lines.Y[at] = y;
-                squares += y * y;
-                magnitudes += IntrinsicMath.Abs(y);
-            }
-
-            if (lines.IsScored != 0)
-            {
-                lines.Squares[scores + c] = squares;
-                lines.Magnitudes[scores + c] = magnitudes;
             }
         }
+    }
+
+    /// <summary>
+    /// Sixteen lines as they lie, each number of a line beside that of the others, and the scores of each number: sums
+    /// of lanes as long as the segment lasts, then one.
+    /// </summary>
+    private static void StoreScored(
+        TransformLines lines, TransformTables t, SixteenMemory result, ArrayView<Sixteen> scratch, long sums,
+        Place place, int count)
+    {
+        ArrayView<Sixteen> to = lines.Y.Cast<Sixteen>();
+        long first = (long)(place.Line / Width) * t.Length;
+        int one = 1 + Sixteen.Zero(first);
+        for (int i = 0; i < t.Length; i += one)
+        {
+            Sixteen y = result.ReadPart(t.Parts[t.Length + i]);
+            to[first + i] = y;
+            if (count < Width)
+            {
+                y = y.First(count);
+            }
+
+            if (lines.HasSquares != 0)
+            {
+                Add(scratch, sums + i, y.Times(y), place.IsFirst);
+            }
+
+            if (lines.HasMagnitudes != 0)
+            {
+                Add(scratch, sums + t.Length + i, y.Magnitude(), place.IsFirst);
+            }
+        }
+
+        if (place.IsLast(lines))
+        {
+            long scores = (long)place.Segment * t.Length;
+            for (int i = 0; i < t.Length; i += one)
+            {
+                if (lines.HasSquares != 0)
+                {
+                    lines.Squares[scores + i] = scratch[sums + i].Sum();
+                }
+
+                if (lines.HasMagnitudes != 0)
+                {
+                    lines.Magnitudes[scores + i] = scratch[sums + t.Length + i].Sum();
+                }
+            }
+        }
+    }
+
+    private static void Add(ArrayView<Sixteen> sums, long at, Sixteen x, bool isFirst)
+    {
+        if (!isFirst)
+        {
+            x = sums[at] + x;
+        }
+
+        sums[at] = x;
     }
 
     /// <summary>Sixteen lines of a segment; a group takes segments, and goes through each of them.</summary>
@@ -297,11 +361,15 @@ internal static class TransformSixteens
 
         internal readonly bool IsInside(TransformLines lines) => Line < lines.Lines;
 
+        internal readonly bool IsLast(TransformLines lines) =>
+            Line + Width >= IntrinsicMath.Min((Segment + 1) * lines.SegmentLines, lines.Lines);
+
         internal void Next(TransformLines lines)
         {
+            bool isLast = IsLast(lines);
             Line += Width;
             IsFirst = false;
-            if (Line >= IntrinsicMath.Min((Segment + 1) * lines.SegmentLines, lines.Lines))
+            if (isLast)
             {
                 Segment += Grid.DimX;
                 Line = Segment * lines.SegmentLines;
@@ -309,10 +377,6 @@ internal static class TransformSixteens
             }
         }
     }
-
-    /// <summary>A column of the tile.</summary>
-    private static Sixteen Turned(ArrayView<float> tile, int column) =>
-        Sixteen.Strided(tile, 0, Width - 1, Width, column);
 
     /// <summary>Sixteen columns of a row; the last again beyond the end.</summary>
     private static Sixteen Across(ArrayView<float> view, long row, int column, int columns) =>

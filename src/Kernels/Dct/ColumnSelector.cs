@@ -73,7 +73,7 @@ public sealed class ColumnSelector : IDisposable
         Rows = rows;
         Columns = columns;
         Rank = rank;
-        _forward = new TransformEngine(accelerator, options.Basis, length, walk);
+        _forward = new TransformEngine(accelerator, options.Basis, length, walk, canScore: true);
         _backward = new TransformEngine(accelerator, Transform.InverseOf(options.Basis), length, walk);
         _scratch = new SubspaceScratch(accelerator);
         _subspace = new Subspace(accelerator, rows, columns, rank, options, _forward, _backward, _scratch);

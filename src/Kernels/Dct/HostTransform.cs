@@ -70,7 +70,7 @@ internal unsafe struct HostTransform : IHostWork
                 TransformPasses.Alone<HostLane, HostFourierMemory>(
                     new HostFourierMemory(parts), new HostFourierMemory(parts + room), Tables);
                 Store(Tables.PrimeCount % 2 == 1 ? parts + room : parts, line, count);
-                if (Lines.IsScored != 0)
+                if (Lines.IsScored)
                 {
                     Score(segment * Tables.Length, line, count, line == first);
                 }
@@ -155,12 +155,23 @@ internal unsafe struct HostTransform : IHostWork
     /// <summary>Adds the lines just written to the sums of their segment, in order.</summary>
     private readonly void Score(long scores, int line, int count, bool isFirst)
     {
-        float* squares = Squares + scores;
-        float* magnitudes = Magnitudes + scores;
+        if (Lines.HasSquares != 0)
+        {
+            Add<Square>(Squares + scores, line, count, isFirst);
+        }
+
+        if (Lines.HasMagnitudes != 0)
+        {
+            Add<Magnitude>(Magnitudes + scores, line, count, isFirst);
+        }
+    }
+
+    private readonly void Add<TTerm>(float* sums, int line, int count, bool isFirst)
+        where TTerm : struct, ITerm
+    {
         if (isFirst)
         {
-            new Span<float>(squares, Tables.Length).Clear();
-            new Span<float>(magnitudes, Tables.Length).Clear();
+            new Span<float>(sums, Tables.Length).Clear();
         }
 
         if (IsColumns)
@@ -170,8 +181,7 @@ internal unsafe struct HostTransform : IHostWork
             {
                 for (int lane = 0; lane < count; lane++)
                 {
-                    squares[i] += columns[lane] * columns[lane];
-                    magnitudes[i] += MathF.Abs(columns[lane]);
+                    sums[i] += TTerm.Of(columns[lane]);
                 }
             }
 
@@ -184,21 +194,40 @@ internal unsafe struct HostTransform : IHostWork
             int i = 0;
             for (; i <= Tables.Length - Width; i += Width)
             {
-                Vector<float> values = Vector.Load(y + i);
-                (Vector.Load(squares + i) + (values * values)).Store(squares + i);
-                (Vector.Load(magnitudes + i) + Vector.Abs(values)).Store(magnitudes + i);
+                (Vector.Load(sums + i) + TTerm.Of(Vector.Load(y + i))).Store(sums + i);
             }
 
             for (; i < Tables.Length; i++)
             {
-                squares[i] += y[i] * y[i];
-                magnitudes[i] += MathF.Abs(y[i]);
+                sums[i] += TTerm.Of(y[i]);
             }
         }
     }
 
     private readonly long At(int numbers, int line, int i) =>
         IsColumns ? ((long)i * Lines.Lines) + line : ((long)line * numbers) + i;
+
+    /// <summary>What a number adds to a score.</summary>
+    private interface ITerm
+    {
+        static abstract float Of(float y);
+
+        static abstract Vector<float> Of(Vector<float> y);
+    }
+
+    private readonly struct Square : ITerm
+    {
+        public static float Of(float y) => y * y;
+
+        public static Vector<float> Of(Vector<float> y) => y * y;
+    }
+
+    private readonly struct Magnitude : ITerm
+    {
+        public static float Of(float y) => MathF.Abs(y);
+
+        public static Vector<float> Of(Vector<float> y) => Vector.Abs(y);
+    }
 
     private static class Scratch
     {

@@ -107,7 +107,10 @@ internal sealed class Subspace
     /// <summary>r.</summary>
     internal int Rank { get; }
 
-    private long Elements => (long)Length * Lines;
+    // By sixteens the last ones may be beyond the matrix.
+    private long Elements => (long)Length * (_forward.IsBySixteens
+        ? (Lines + Sixteen.Width - 1) / Sixteen.Width * Sixteen.Width
+        : Lines);
 
     private long Partial => (long)_forward.Segments(Lines) * Length;
 
@@ -130,8 +133,8 @@ internal sealed class Subspace
             X = x,
             Addend = addend,
             Y = transformed,
-            Squares = squares,
-            Magnitudes = magnitudes,
+            Squares = _isL1 && energy.IsEmpty ? default : squares,
+            Magnitudes = _isL1 ? magnitudes : default,
             Lines = Lines,
             IsColumns = IsLeft,
         });
@@ -162,6 +165,7 @@ internal sealed class Subspace
             Rank = Rank,
             IsLeft = IsLeft ? 1 : 0,
             IsByRows = IsByRows ? 1 : 0,
+            IsBySixteens = _forward.IsBySixteens ? 1 : 0,
         };
         RunByRows(_gather, stream, gather);
     }

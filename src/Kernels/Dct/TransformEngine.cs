@@ -66,8 +66,10 @@ internal sealed class TransformEngine : IDisposable
     private readonly ArrayView<float> _scratch;
     private readonly ArrayView<float> _none;
     private readonly int _room;
+    private readonly long _unitsOfGroup;
 
-    internal TransformEngine(Accelerator accelerator, Basis basis, int length, TransformWalk? walk = null)
+    internal TransformEngine(
+        Accelerator accelerator, Basis basis, int length, TransformWalk? walk = null, bool canScore = false)
     {
         Basis = basis;
         Length = length;
@@ -105,7 +107,8 @@ internal sealed class TransformEngine : IDisposable
             _rows = accelerator.LoadKernel<TransformLines, TransformTables, ArrayView<Sixteen>>(TransformSixteens.Rows);
             _columns = accelerator.LoadKernel<TransformLines, TransformTables, ArrayView<Sixteen>>(
                 TransformSixteens.Columns);
-            _scratch = Allocate<float>(accelerator, MostGroups * UnitsOfGroup * Sixteen.Width);
+            _unitsOfGroup = (4L * plan.Points) + SixteenTile.Room + (canScore ? 2L * length : 0);
+            _scratch = Allocate<float>(accelerator, MostGroups * _unitsOfGroup * Sixteen.Width);
         }
         else if (_walk is TransformWalk.Groups or TransformWalk.GlobalGroups)
         {
@@ -129,6 +132,9 @@ internal sealed class TransformEngine : IDisposable
 
     internal bool IsDisposed { get; private set; }
 
+    /// <summary>Whether a scored result lies by sixteen lines: [lines / 16][n][16], rounded up.</summary>
+    internal bool IsBySixteens => _walk == TransformWalk.Sixteens;
+
     /// <summary>Bytes of tables and scratch on the device.</summary>
     internal long Bytes => _buffers.Sum(b => b.LengthInBytes);
 
@@ -137,8 +143,6 @@ internal sealed class TransformEngine : IDisposable
 
     // Few segments make few partial sums; a GPU needs many groups.
     private int ScoredLines => _facts.Class == DeviceClass.Gpu ? Sixteen.Width : 4 * Sixteen.Width;
-
-    private long UnitsOfGroup => (4L * _tables.Points) + Sixteen.Width;
 
     private bool IsGlobal => _walk == TransformWalk.GlobalGroups || _room > SharedFloats;
 
@@ -165,7 +169,7 @@ internal sealed class TransformEngine : IDisposable
             Squares = call.Squares.IsValid ? call.Squares : _none,
             Magnitudes = call.Magnitudes.IsValid ? call.Magnitudes : _none,
             Lines = call.Lines,
-            SegmentLines = call.Squares.IsValid ? ScoredLines : Sixteen.Width,
+            SegmentLines = call.Squares.IsValid || call.Magnitudes.IsValid ? ScoredLines : Sixteen.Width,
             Rank = call.Index.IsValid ? (int)call.Index.Length : 0,
             IsInputSparse = call.IsInputSparse ? 1 : 0,
             IsOutputSparse = call.IsOutputSparse ? 1 : 0,
@@ -173,7 +177,9 @@ internal sealed class TransformEngine : IDisposable
             IsBlended = call.IsBlended ? 1 : 0,
             Keep = call.Keep,
             Factor = call.Factor,
-            IsScored = call.Squares.IsValid ? 1 : 0,
+            HasSquares = call.Squares.IsValid ? 1 : 0,
+            HasMagnitudes = call.Magnitudes.IsValid ? 1 : 0,
+            UnitsOfGroup = _unitsOfGroup,
         };
         switch (_walk)
         {
@@ -224,7 +230,7 @@ internal sealed class TransformEngine : IDisposable
     {
         TransformGroupShape shape = Shape(isColumns);
         TransformLines work = lines;
-        if (lines.IsScored == 0)
+        if (!lines.IsScored)
         {
             work.SegmentLines = shape.Lanes;
         }

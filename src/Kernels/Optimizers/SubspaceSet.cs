@@ -71,7 +71,8 @@ internal sealed class SubspaceSet(Accelerator accelerator) : IDisposable
     {
         if (!_transforms.TryGetValue((basis, length), out TransformEngine? transform))
         {
-            _transforms[(basis, length)] = transform = new TransformEngine(accelerator, basis, length);
+            transform = new TransformEngine(accelerator, basis, length, canScore: true);
+            _transforms[(basis, length)] = transform;
         }
 
         return transform;
