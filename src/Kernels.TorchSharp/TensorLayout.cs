@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 using global::TorchSharp;
@@ -28,6 +29,7 @@ internal sealed unsafe class TensorLayout
     private readonly int _gradient; // in that: the gradient
     private readonly int _data;     // in what knows the memory: its address
     private readonly int _facts;    // in a tensor
+    private readonly Vector256<byte> _set; // the bits of the facts that libtorch sets
 
     private TensorLayout(int storage, int autograd, int gradient, int data, int facts)
     {
@@ -36,6 +38,7 @@ internal sealed unsafe class TensorLayout
         _gradient = gradient;
         _data = data;
         _facts = facts;
+        _set = ~(FactsIn(byte.MaxValue, facts) ^ FactsIn(0, facts));
     }
 
     /// <summary>The layout of the tensors of the library that is loaded, or null if it is not understood.</summary>
@@ -97,7 +100,7 @@ internal sealed unsafe class TensorLayout
     /// none, and the first element is equally far from where the memory begins.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal Vector256<byte> FactsOf(nint tensor) => Vector256.Load((byte*)(tensor + _facts));
+    internal Vector256<byte> FactsOf(nint tensor) => Vector256.Load((byte*)(tensor + _facts)) & _set;
 
     /// <summary>Asks for what a look at a parameter reads; what is no longer there does no harm.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -118,6 +121,28 @@ internal sealed unsafe class TensorLayout
         Sse.Prefetch0((void*)(gradient + _facts));
         Sse.Prefetch0((void*)(gradient + _facts + FactBytes - 1));
         Sse.Prefetch0((void*)(gradientStorage + _data));
+    }
+
+    /// <summary>
+    /// The facts of a tensor whose memory was full of a byte before: bits that belong to no field stay as they were.
+    /// </summary>
+    private static Vector256<byte> FactsIn(byte full, int facts)
+    {
+        const int BlocksOfSize = 7; // an allocator gives back what it got last, and glibc's keeps so many of a size
+        var blocks = new List<nint>();
+        for (int size = 4 * sizeof(nint); size <= 64 * sizeof(nint); size += 2 * sizeof(nint))
+        {
+            for (int i = 0; i < BlocksOfSize; i++)
+            {
+                void* block = NativeMemory.Alloc((nuint)size);
+                NativeMemory.Fill(block, (nuint)size, full);
+                blocks.Add((nint)block);
+            }
+        }
+
+        blocks.ForEach(block => NativeMemory.Free((void*)block));
+        using torch.Tensor tensor = global::TorchSharp.torch.zeros(24);
+        return Vector256.Load((byte*)(TensorOf(tensor.Handle) + facts));
     }
 
     private static nint* Tensor(torch.Tensor tensor) => (nint*)TensorOf(tensor.Handle);

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using global::TorchSharp;
 using Kernels.TorchSharp.Tests.Support;
@@ -76,6 +77,40 @@ public sealed class TensorLayoutTests
 
         Vector256<byte> Facts(torch.Tensor tensor) =>
             layout.FactsOf(TensorLayout.TensorOf(tensor.Handle));
+    }
+
+    /// <summary>libtorch leaves bits as they were that belong to no field.</summary>
+    [TorchFact]
+    public void What_a_tensors_memory_held_before_does_not_matter()
+    {
+        if (Layout() is not { } layout)
+        {
+            return;
+        }
+
+        using torch.Tensor expected = torch.zeros(24);
+        foreach (byte full in new byte[] { 0, 0x55, 0xAA, 0xFF })
+        {
+            Leave(full);
+            using torch.Tensor tensor = torch.randn(24);
+            Assert.Equal(
+                layout.FactsOf(TensorLayout.TensorOf(expected.Handle)), layout.FactsOf(TensorLayout.TensorOf(tensor.Handle)));
+        }
+
+        static void Leave(byte full)
+        {
+            var blocks = new List<nint>();
+            for (int i = 0; i < 256; i++)
+            {
+                byte[] bytes = new byte[64 + (16 * (i % 32))];
+                Array.Fill(bytes, full);
+                nint block = Marshal.AllocHGlobal(bytes.Length);
+                Marshal.Copy(bytes, 0, block, bytes.Length);
+                blocks.Add(block);
+            }
+
+            blocks.ForEach(Marshal.FreeHGlobal);
+        }
     }
 
     /// <summary>Null on Windows, where the classes have other names and the functions are called.</summary>
