@@ -79,7 +79,7 @@ public sealed class QuantizedProduct : IDisposable
         MaxVectors = maxVectors;
         _facts = DeviceFacts.Of(accelerator);
         _format = PackedFormats.Of(layout);
-        _mostVectors = QuantizedProductPlan.MostVectors(layout, way, out _way);
+        _mostVectors = QuantizedProductPlan.MostVectors(layout, _facts.Class, way, out _way);
         _codebooks = new ScopeMemory(accelerator, layout.Codebooks, layout.Rows);
         _scales = new ScopeMemory(accelerator, layout.Scales, layout.Rows);
         _dequantize = new Dequantize(accelerator, layout);
