@@ -19,8 +19,9 @@ internal sealed record CompressionResult(
 /// learned together: so that the layer's outputs lose the least where there are inputs of it, or else its weights.</summary>
 internal sealed class Compressor(Session session, float[] data, int dataColumns)
 {
-    // Without inputs each weight is by itself: rounds go all the way down, and gradient steps find nothing that they do not.
-    private static readonly JointQuantizerOptions s_weightsAlone = new() { Steps = 0 };
+    // Without inputs each weight is by itself: the best mapping for the codes and the best codes for the mapping, by turns,
+    // are Lloyd's steps, and gradient steps find nothing that these do not.
+    private static readonly CodebookFitOptions s_weightsAlone = new() { Start = CodebookStart.Given, Iterations = 100 };
 
     /// <summary>Compresses a matrix and writes it.</summary>
     /// <param name="from">The model.</param>
@@ -43,18 +44,25 @@ internal sealed class Compressor(Session session, float[] data, int dataColumns)
         w = Permuted(w, grouping.Permutation, tensor.Columns);
         var index = new byte[w.Length];
         var codebook = new float[layout.CodebookLength];
-        Fit(layout, w, index, codebook);
+        Fit(layout, w, index, codebook, new CodebookFitOptions());
         double fitted = Decibels(Power(w), Error(layout, w, index, codebook));
-        bool hasInputs = dataColumns == tensor.Columns;
-        int samples = hasInputs ? data.Length / dataColumns : 0;
-        JointQuantizerResult result;
-        using (var quantizer = new JointQuantizer(session, layout, hasInputs ? null : s_weightsAlone, samples))
+        double? before = null;
+        double? after = null;
+        if (dataColumns == tensor.Columns)
         {
-            result = quantizer.Learn(w, index, codebook, [], hasInputs ? data : [], progress: progress);
+            int samples = data.Length / dataColumns;
+            using var quantizer = new JointQuantizer(session, layout, samples: samples);
+            JointQuantizerResult result = quantizer.Learn(w, index, codebook, [], data, progress: progress);
+            double signal = OutputPower(layout, w, samples);
+            before = Decibels(signal, result.Before);
+            after = Decibels(signal, result.After);
+        }
+        else
+        {
+            Fit(layout, w, index, codebook, s_weightsAlone);
         }
 
         double learned = Decibels(Power(w), Error(layout, w, index, codebook));
-        double? signal = hasInputs ? OutputPower(layout, w, samples) : null;
         to.Write<byte>(tensor.CodesName, Packed(session, layout, index));
         to.Write<float>(tensor.CodebookName, codebook);
         if (tensor.Groups > 1)
@@ -63,8 +71,7 @@ internal sealed class Compressor(Session session, float[] data, int dataColumns)
             to.Write(tensor.RowsName, grouping.Permutation);
         }
 
-        return new CompressionResult(
-            tensor, fitted, learned, Decibels(signal, result.Before), Decibels(signal, result.After));
+        return new CompressionResult(tensor, fitted, learned, before, after);
     }
 
     /// <summary>Codes as they are kept.</summary>
@@ -111,9 +118,6 @@ internal sealed class Compressor(Session session, float[] data, int dataColumns)
 
     private static double Decibels(double signal, double noise) => 10 * Math.Log10(signal / noise);
 
-    private static double? Decibels(double? signal, double noise) =>
-        signal is { } power ? Decibels(power, noise) : null;
-
     private static double Power(float[] values) => values.Sum(value => (double)value * value);
 
     private static double Error(CodebookLayout layout, float[] w, byte[] index, float[] codebook)
@@ -134,12 +138,12 @@ internal sealed class Compressor(Session session, float[] data, int dataColumns)
         return error;
     }
 
-    private void Fit(CodebookLayout layout, float[] w, byte[] index, float[] codebook)
+    private void Fit(CodebookLayout layout, float[] w, byte[] index, float[] codebook, CodebookFitOptions options)
     {
         using MemoryBuffer1D<float, Stride1D.Dense> weights = session.Accelerator.Allocate1D(w);
         using MemoryBuffer1D<byte, Stride1D.Dense> codes = session.Accelerator.Allocate1D<byte>(index.Length);
-        using MemoryBuffer1D<float, Stride1D.Dense> books = session.Accelerator.Allocate1D<float>(codebook.Length);
-        using var fit = new CodebookFit(session.Accelerator, layout);
+        using MemoryBuffer1D<float, Stride1D.Dense> books = session.Accelerator.Allocate1D(codebook);
+        using var fit = new CodebookFit(session.Accelerator, layout, options);
         fit.Run(session.Stream, weights.View, default, books.View, codes.View);
         session.Synchronize();
         codes.GetAsArray1D().CopyTo(index, 0);
