@@ -70,7 +70,7 @@ internal struct SixteenTile
         View[at + 195] = x.V15;
     }
 
-    /// <summary>The masks of <see cref="Column"/>, to be read once for four columns.</summary>
+    /// <summary>The masks of <see cref="Column"/>, to be read once for several columns.</summary>
     internal readonly SixteenMasks Masks() => new()
     {
         First = Sixteen.Contiguous(View, 16L * Masked * One),

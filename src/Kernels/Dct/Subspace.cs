@@ -108,8 +108,8 @@ internal sealed class Subspace
     internal int Rank { get; }
 
     // By sixteens the last ones may be beyond the matrix.
-    private long Elements => (long)Length * (_forward.IsBySixteens
-        ? (Lines + Sixteen.Width - 1) / Sixteen.Width * Sixteen.Width
+    private long Elements => Length * (_forward.IsBySixteens
+        ? (Lines + Sixteen.Width - 1L) / Sixteen.Width * Sixteen.Width
         : Lines);
 
     private long Partial => (long)_forward.Segments(Lines) * Length;

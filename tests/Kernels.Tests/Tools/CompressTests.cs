@@ -53,13 +53,17 @@ public sealed class CompressTests : IDisposable
             Assert.Equal(Kept(small, name, w.Length, tensor.Type), Floats(last, name));
         }
 
-        // Before learning and after it, for each matrix.
+        // Before learning and after it, for each matrix: never worse, and better where k-means has many codes to move.
+        bool isBetter = false;
         foreach (string line in run.Output.Split('\n').Where(line => line.Contains("[96, ", StringComparison.Ordinal)))
         {
             string[] row = line.Split('│');
             Assert.Equal(10, row.Length);
-            Assert.InRange(Number(row[^2]), Number(row[^3]), Number(row[^3]) + 3);
+            Assert.True(Number(row[^2]) >= Number(row[^3]), line);
+            isBetter |= Number(row[^2]) > Number(row[^3]);
         }
+
+        Assert.True(isBetter || bits < 4, run.Output);
 
         Assert.Equal(Floats(first, "bias"), Floats(last, "bias"));
         var counts = new long[3];
