@@ -55,7 +55,7 @@ internal static class TransformSixteens
             SixteenMemory result = TransformPasses.Alone<Sixteen, SixteenMemory>(memory, spare, t);
             if (lines.IsScored)
             {
-                StoreScored(lines, t, result, scratch, sums, place, count);
+                StoreScored(lines, t, result, scratch, sums, place, count, tile);
             }
             else if (lines.IsOutputSparse != 0)
             {
@@ -84,6 +84,7 @@ internal static class TransformSixteens
         long begin = lines.UnitsOfGroup * Grid.IdxX;
         var memory = new SixteenMemory { View = scratch, First = begin };
         var spare = new SixteenMemory { View = scratch, First = begin + 2L * t.Points };
+        SixteenTile tile = SixteenTile.In(scratch, begin + 4L * t.Points);
         long sums = begin + 4L * t.Points + SixteenTile.Room;
         for (Place place = Place.First(lines); place.IsInside(lines); place.Next(lines))
         {
@@ -110,7 +111,7 @@ internal static class TransformSixteens
             SixteenMemory result = TransformPasses.Alone<Sixteen, SixteenMemory>(memory, spare, t);
             if (lines.IsScored)
             {
-                StoreScored(lines, t, result, scratch, sums, place, count);
+                StoreScored(lines, t, result, scratch, sums, place, count, tile);
             }
 
             int outputs = lines.IsScored ? 0 : lines.IsOutputSparse != 0 ? lines.Rank : t.Length;
@@ -209,21 +210,22 @@ internal static class TransformSixteens
 
     /// <summary>
     /// Reads a number of each cache line, and puts it where nobody looks: many lines are on their way to the cache at
-    /// once, where tiles would wait for each of theirs.
+    /// once, where tiles, or stores to them, would wait for each of theirs. Four walks at a time: a core reads ahead of each.
     /// </summary>
     private static void Touch(ArrayView<float> x, long first, long count, SixteenTile tile)
     {
         const int Line = 16;
         long i = 0;
-        for (; i + 4 * Line <= count; i += 4 * Line * tile.One)
+        long part = count / (4 * Line) * Line;
+        for (; i < part; i += Line * tile.One)
         {
             tile.View[0] = x[first + i];
-            tile.View[1] = x[first + i + Line];
-            tile.View[2] = x[first + i + 2 * Line];
-            tile.View[3] = x[first + i + 3 * Line];
+            tile.View[1] = x[first + part + i];
+            tile.View[2] = x[first + 2 * part + i];
+            tile.View[3] = x[first + 3 * part + i];
         }
 
-        for (; i < count; i += Line * tile.One)
+        for (i = 4 * part; i < count; i += Line * tile.One)
         {
             tile.View[0] = x[first + i];
         }
@@ -296,10 +298,11 @@ internal static class TransformSixteens
     /// </summary>
     private static void StoreScored(
         TransformLines lines, TransformTables t, SixteenMemory result, ArrayView<Sixteen> scratch, long sums,
-        Place place, int count)
+        Place place, int count, SixteenTile tile)
     {
         ArrayView<Sixteen> to = lines.Y.Cast<Sixteen>();
         long first = (long)(place.Line / Width) * t.Length;
+        Touch(lines.Y, first * Width, (long)t.Length * Width, tile);
         int one = 1 + Sixteen.Zero(first);
         for (int i = 0; i < t.Length; i += one)
         {
