@@ -117,12 +117,16 @@ internal struct MappingWork<TRow, TDecay> : IItemWork
 
     public readonly Quad Uniform() => default;
 
-    public readonly void Item(long i, Quad uniform)
+    public readonly void Item(long i, Quad uniform) =>
+        Learn(i, Arguments.Logits, i * TRow.Width, Arguments.GradLogits);
+
+    /// <summary>Weight i, whose logits and their gradient lie at a place of some memory, which may be the same.</summary>
+    internal readonly void Learn(long i, ArrayView<float> from, long at, ArrayView<float> to)
     {
         int weight = (int)i;
         int row = weight / Arguments.Columns;
         long book = (long)Arguments.Codebooks.Of(row, weight) * TRow.Width;
-        TRow logits = TRow.Load(Arguments.Logits, i * TRow.Width);
+        TRow logits = TRow.Load(from, at);
         // The first of the largest; the first of all where all are NaN.
         float largest = logits.Largest();
         int index = logits.IndexOf(largest, 0);
@@ -158,7 +162,51 @@ internal struct MappingWork<TRow, TDecay> : IItemWork
         }
 
         MappingSlope slope = Arguments.Slope(i, scale, e.Sum(), products, squares);
-        e.Store(Arguments.GradLogits, i * TRow.Width, directions, slope);
+        e.Store(to, at, directions, slope);
+    }
+}
+
+/// <summary>The same on GPUs.</summary>
+/// <remarks>
+/// Rows of k floats beside each other are read and written by whole sectors, and turned in the memory of the group.
+/// Needs: groups of at most <see cref="MaxGroup"/> items; 8.5 KiB of shared memory.
+/// </remarks>
+internal static class MappingGroups
+{
+    internal const int MaxGroup = 128;
+
+    // Of 16 codes: an odd number, so that rows begin in different banks.
+    private const int MaxStride = 17;
+
+    [DeviceKernel("quantization/mapping.groups")]
+    internal static void Rows<TRow, TDecay>(MappingWork<TRow, TDecay> work, long first, long weights)
+        where TRow : struct, IMappingRow<TRow>
+        where TDecay : struct, IMappingDecay
+    {
+        ArrayView<float> rows = SharedMemory.Allocate<float>(MaxGroup * MaxStride);
+        int stride = TRow.Width | 1;
+        first += (long)Grid.IdxX * Group.DimX;
+        int count = (int)IntrinsicMath.Min(Group.DimX, weights - first);
+        long begin = first * TRow.Width;
+        for (int j = Group.IdxX; j < count * TRow.Width; j += Group.DimX)
+        {
+            rows[j / TRow.Width * stride + j % TRow.Width] = work.Arguments.Logits[begin + j];
+        }
+
+        Group.Barrier();
+        if (Group.IdxX < count)
+        {
+            work.Learn(first + Group.IdxX, rows, Group.IdxX * stride, rows);
+        }
+
+        Group.Barrier();
+        if (work.Arguments.HasGradient != 0)
+        {
+            for (int j = Group.IdxX; j < count * TRow.Width; j += Group.DimX)
+            {
+                work.Arguments.GradLogits[begin + j] = rows[j / TRow.Width * stride + j % TRow.Width];
+            }
+        }
     }
 }
 

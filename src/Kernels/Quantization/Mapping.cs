@@ -235,10 +235,32 @@ public sealed class Mapping : IDisposable
         where TRow : struct, IMappingRow<TRow>
         where TDecay : struct, IMappingDecay
     {
-        private readonly ItemLauncher<MappingWork<TRow, TDecay>> _launcher = new(accelerator, facts);
+        private static readonly Lock s_gate = new(); // as in ItemLauncher
 
-        public void Run(AcceleratorStream stream, in MappingArguments arguments, long weights) =>
-            _launcher.Run(stream, new MappingWork<TRow, TDecay> { Arguments = arguments }, 0, weights, grain: 512);
+        private readonly Action<AcceleratorStream, KernelConfig, MappingWork<TRow, TDecay>, long, long>? _groups =
+            facts.Class == DeviceClass.Gpu
+                ? accelerator.LoadKernel<MappingWork<TRow, TDecay>, long, long>(MappingGroups.Rows)
+                : null;
+
+        private readonly ItemLauncher<MappingWork<TRow, TDecay>>? _items =
+            facts.Class == DeviceClass.Gpu ? null : new(accelerator, facts);
+
+        public void Run(AcceleratorStream stream, in MappingArguments arguments, long weights)
+        {
+            var work = new MappingWork<TRow, TDecay> { Arguments = arguments };
+            _items?.Run(stream, work, 0, weights, grain: 512);
+            int group = Math.Min(MappingGroups.MaxGroup, facts.MaxGroup);
+            for (long first = 0; _groups is not null && first < weights;)
+            {
+                long groups = Math.Min((weights - first + group - 1) / group, facts.MaxGrid);
+                lock (s_gate)
+                {
+                    _groups(stream, new KernelConfig((int)groups, group), work, first, weights);
+                }
+
+                first += groups * group;
+            }
+        }
     }
 
     [RequiresDynamicCode(LoadedKernels.Reason)]

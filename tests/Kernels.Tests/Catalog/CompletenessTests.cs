@@ -138,6 +138,7 @@ public sealed partial class CompletenessTests
             "vq/softmaxcodes", typeof(SoftmaxCodesReference), typeof(SoftmaxCodesProperties),
             "VectorQuantization/SoftmaxCodesBenchmarks.Backward"),
 
+        Quantization("quantization/mapping", typeof(MappingReference), typeof(MappingProperties), "MappingBenchmarks.Proximal"),
         Quantization("Mapping*", typeof(MappingReference), typeof(MappingProperties), "MappingBenchmarks.Proximal"),
         Quantization("LatentWork", typeof(LatentReference), typeof(LatentProperties), "MappingBenchmarks.LatentNumbers"),
         Quantization(

@@ -164,6 +164,13 @@ public sealed class TrafficProperties : IDisposable
         {
             Assert.InRange(all.Read, 4L * weights * (k + 1), (4L * weights * (k + 1)) + (4 * (k + Rows)));
             Assert.Equal(weights * ((4L * k) + 5), all.Stored);
+            if (k <= 16)
+            {
+                // Of a warp: every code, the sectors of a lookup, a scale.
+                long warp = 32 * (k + ((k + 7) / 8) + 1);
+                Assert.InRange(all.Loaded, all.Read, (4L * weights * (k + 1)) + (weights / 32 * warp));
+                Assert.Equal(all.Stored, all.Written);
+            }
         }
     }
 
