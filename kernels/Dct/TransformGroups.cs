@@ -25,7 +25,7 @@ internal struct TransformGroupShape
 /// Traffic: x is read once and y written once, in runs of a warp; sums are made in the memory of the group; tables come
 /// from the caches.
 /// Needs: Lanes * Items items a group; memory of a group of Lanes * Room floats, shared or, for long lines, global; 2 Points
-/// floats a line, twice that if there is a stage of another prime. A barrier for each pass.
+/// floats a line, twice that if there is a stage of another prime, 4 Size of a convolution. A barrier for each pass.
 /// Order: the arithmetic of a line is the same in every launch; sums of a segment go by its lines.
 /// Domain: NaN or infinity in a line stays in that line.
 /// </remarks>
@@ -50,7 +50,7 @@ internal static class TransformGroups
             View = view,
             First = begin + (s.IsColumns != 0 ? lane : lane * s.Room),
             Stride = s.IsColumns != 0 ? s.Lanes : 1,
-            Imaginary = t.Points * (s.IsColumns != 0 ? s.Lanes : 1),
+            Imaginary = t.Size * (s.IsColumns != 0 ? s.Lanes : 1),
         };
         GroupMemory spare = memory;
         spare.First += 2 * memory.Imaginary;
@@ -122,34 +122,58 @@ internal static class TransformGroups
             Group.Barrier();
         }
 
-        int factors = 0;
-        int span = 1;
-        for (int i = 0; i < t.PrimeCount; i++)
+        int transforms = t.IsConvolved ? 2 : 1; // as in TransformPasses.Alone
+        for (int transform = 0; transform < transforms; transform++)
         {
-            int prime = t.Primes[i];
-            FourierStages.Any<Lane, GroupMemory>(memory, spare, t.Factors, factors, prime, span, t.Points, first, s.Items);
-            GroupMemory other = memory;
-            memory = spare;
-            spare = other;
-            span *= prime;
-            factors += 2 * span;
-            Group.Barrier();
+            if (t.IsConvolved)
+            {
+                if (transform == 0)
+                {
+                    TransformPasses.Spread<Lane, GroupMemory>(memory, spare, t, first, s.Items);
+                }
+                else
+                {
+                    TransformPasses.Filter<Lane, GroupMemory>(memory, spare, t, first, s.Items);
+                }
+
+                (memory, spare) = (spare, memory);
+                Group.Barrier();
+            }
+
+            int factors = 0;
+            int span = 1;
+            for (int i = 0; i < t.PrimeCount; i++)
+            {
+                int prime = t.Primes[i];
+                FourierStages.Any<Lane, GroupMemory>(
+                    memory, spare, t.Factors, factors, prime, span, t.Points, first, s.Items);
+                (memory, spare) = (spare, memory);
+                span *= prime;
+                factors += 2 * span;
+                Group.Barrier();
+            }
+
+            for (ulong radices = t.Radices; radices != 0; radices >>= 4)
+            {
+                int radix = (int)(radices & 15);
+                if (span == 1)
+                {
+                    TransformPasses.Stage<Lane, GroupMemory, NotTurned>(memory, t, radix, factors, span, first, s.Items);
+                }
+                else
+                {
+                    TransformPasses.Stage<Lane, GroupMemory, Turned>(memory, t, radix, factors, span, first, s.Items);
+                }
+
+                factors += 2 * (radix - 1) * span;
+                span *= radix;
+                Group.Barrier();
+            }
         }
 
-        for (ulong radices = t.Radices; radices != 0; radices >>= 4)
+        if (t.IsConvolved)
         {
-            int radix = (int)(radices & 15);
-            if (span == 1)
-            {
-                TransformPasses.Stage<Lane, GroupMemory, NotTurned>(memory, t, radix, factors, span, first, s.Items);
-            }
-            else
-            {
-                TransformPasses.Stage<Lane, GroupMemory, Turned>(memory, t, radix, factors, span, first, s.Items);
-            }
-
-            factors += 2 * (radix - 1) * span;
-            span *= radix;
+            TransformPasses.Gather<Lane, GroupMemory>(memory, t, first, s.Items);
             Group.Barrier();
         }
 

@@ -27,6 +27,18 @@ internal struct TransformTables
     /// <summary>Complex points of the Fourier transform.</summary>
     public int Points;
 
+    /// <summary>Points of the stages: those, or more where they make a convolution with a chirp.</summary>
+    public int Size;
+
+    /// <summary>Of a convolution, [Points]: e^(-i pi j^2 / Points).</summary>
+    public ArrayView<float> Chirp;
+
+    /// <summary>Of a convolution, [Size]: the conjugate of the transform of what it is with, over its size.</summary>
+    public ArrayView<float> Filter;
+
+    /// <summary>Of a convolution, [Size]: where the first stage has each point.</summary>
+    public ArrayView<int> Places;
+
     /// <summary>1 if there are points without an imaginary part.</summary>
     public int HasGaps;
 
@@ -50,6 +62,9 @@ internal struct TransformTables
 
     /// <summary>1 for stages without factors: Walsh-Hadamard.</summary>
     public int IsHadamard;
+
+    /// <summary>Whether the stages make a convolution.</summary>
+    public readonly bool IsConvolved => Size != Points;
 }
 
 /// <summary>The passes of a transform over the memory of a line; between two of them all items of the line must meet.</summary>
@@ -113,6 +128,45 @@ internal static class TransformPasses
         }
     }
 
+    /// <summary>Of a convolution: points times the chirp, and zeros behind them, where the first stage has them.</summary>
+    internal static void Spread<T, TMemory>(TMemory from, TMemory to, TransformTables t, int first, int step)
+        where T : struct, ILinearLane<T>
+        where TMemory : struct, IFourierMemory<T>
+    {
+        for (int i = first; i < t.Size; i += step)
+        {
+            ComplexLane<T> x = default;
+            if (i < t.Points)
+            {
+                x = from.Read(i).Times(t.Chirp[2 * i], t.Chirp[2 * i + 1]);
+            }
+
+            to.Write(t.Places[i], x);
+        }
+    }
+
+    /// <summary>Of a convolution: conjugate products; the transform of these is the conjugate of what is sought.</summary>
+    internal static void Filter<T, TMemory>(TMemory from, TMemory to, TransformTables t, int first, int step)
+        where T : struct, ILinearLane<T>
+        where TMemory : struct, IFourierMemory<T>
+    {
+        for (int i = first; i < t.Size; i += step)
+        {
+            to.Write(t.Places[i], from.Read(i).ConjugateTimes(t.Filter[2 * i], t.Filter[2 * i + 1]));
+        }
+    }
+
+    /// <summary>Of a convolution: its result times the chirp.</summary>
+    internal static void Gather<T, TMemory>(TMemory memory, TransformTables t, int first, int step)
+        where T : struct, ILinearLane<T>
+        where TMemory : struct, IFourierMemory<T>
+    {
+        for (int i = first; i < t.Points; i += step)
+        {
+            memory.Write(i, memory.Read(i).ConjugateTimes(t.Chirp[2 * i], t.Chirp[2 * i + 1]));
+        }
+    }
+
     /// <summary>One stage.</summary>
     internal static void Stage<T, TMemory, TTurn>(
         TMemory memory, TransformTables t, int radix, int at, int span, int first, int step)
@@ -120,7 +174,7 @@ internal static class TransformPasses
         where TMemory : struct, IFourierMemory<T>
         where TTurn : struct, ITurn
     {
-        int butterflies = t.Points / radix;
+        int butterflies = t.Size / radix;
         if (t.IsHadamard != 0)
         {
             if (radix == 4)
@@ -162,33 +216,55 @@ internal static class TransformPasses
     {
         Copy<T, TMemory>(memory, t, 0, 1);
         Mix<T, TMemory>(memory, t, 0, t.InputPairs, 0, 1);
-        int at = 0;
-        int span = 1;
-        for (int i = 0; i < t.PrimeCount; i++)
+        // A convolution has the stages twice, the first time in the spare memory.
+        int transforms = t.IsConvolved ? 2 : 1;
+        for (int transform = 0; transform < transforms; transform++)
         {
-            int prime = t.Primes[i];
-            FourierStages.Any<T, TMemory>(memory, spare, t.Factors, at, prime, span, t.Points, 0, 1);
-            TMemory other = memory;
-            memory = spare;
-            spare = other;
-            span *= prime;
-            at += 2 * span;
+            if (t.IsConvolved)
+            {
+                if (transform == 0)
+                {
+                    Spread<T, TMemory>(memory, spare, t, 0, 1);
+                }
+                else
+                {
+                    Filter<T, TMemory>(memory, spare, t, 0, 1);
+                }
+
+                (memory, spare) = (spare, memory);
+            }
+
+            int at = 0;
+            int span = 1;
+            for (int i = 0; i < t.PrimeCount; i++)
+            {
+                int prime = t.Primes[i];
+                FourierStages.Any<T, TMemory>(memory, spare, t.Factors, at, prime, span, t.Points, 0, 1);
+                (memory, spare) = (spare, memory);
+                span *= prime;
+                at += 2 * span;
+            }
+
+            for (ulong radices = t.Radices; radices != 0; radices >>= 4)
+            {
+                int radix = (int)(radices & 15);
+                if (span == 1)
+                {
+                    Stage<T, TMemory, NotTurned>(memory, t, radix, at, span, 0, 1);
+                }
+                else
+                {
+                    Stage<T, TMemory, Turned>(memory, t, radix, at, span, 0, 1);
+                }
+
+                at += 2 * (radix - 1) * span;
+                span *= radix;
+            }
         }
 
-        for (ulong radices = t.Radices; radices != 0; radices >>= 4)
+        if (t.IsConvolved)
         {
-            int radix = (int)(radices & 15);
-            if (span == 1)
-            {
-                Stage<T, TMemory, NotTurned>(memory, t, radix, at, span, 0, 1);
-            }
-            else
-            {
-                Stage<T, TMemory, Turned>(memory, t, radix, at, span, 0, 1);
-            }
-
-            at += 2 * (radix - 1) * span;
-            span *= radix;
+            Gather<T, TMemory>(memory, t, 0, 1);
         }
 
         Mix<T, TMemory>(memory, t, t.InputPairs, t.InputPairs + t.OutputPairs, 0, 1);

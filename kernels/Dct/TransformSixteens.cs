@@ -7,11 +7,12 @@ namespace Kernels.DeviceCode.Dct;
 /// <summary>Transforms on OpenCL CPU devices: an item has sixteen lines, and the compiler makes SIMD of them.</summary>
 /// <remarks>
 /// Source: Makhoul 1980, "A fast cosine transform in one and two dimensions"; the tables say how each kind becomes a Fourier
-/// transform, and <see cref="FourierStages"/> does it.
+/// transform, and <see cref="FourierStages"/> does it. Of lengths with a prime above 61 the stages make a convolution
+/// (Bluestein 1970, "A linear filtering approach to the computation of discrete Fourier transform").
 /// Shapes: x, y [rows, columns], or sparse, as <see cref="TransformLines"/> says; a line is a row or a column.
 /// Storage: F32, arithmetic binary32.
 /// Traffic: x is read once and y written once; sixteen lines stay in the cache of a core.
-/// Needs: groups of one item that share the segments; for each group 4 Points + 259 units of sixteen floats of scratch,
+/// Needs: groups of one item that share the segments; for each group 4 Size + 259 units of sixteen floats of scratch,
 /// and 2 n more for scores. If scored, y is written by sixteens: [lines / 16][n][16], rounded up.
 /// Order: the arithmetic of a line is the same in every launch; sums of a segment go by every sixteenth of its lines, and
 /// those sixteen by halves.
@@ -27,9 +28,9 @@ internal static class TransformSixteens
     {
         long begin = lines.UnitsOfGroup * Grid.IdxX;
         var memory = new SixteenMemory { View = scratch, First = begin };
-        var spare = new SixteenMemory { View = scratch, First = begin + 2L * t.Points };
-        SixteenTile tile = SixteenTile.In(scratch, begin + 4L * t.Points);
-        long sums = begin + 4L * t.Points + SixteenTile.Room;
+        var spare = new SixteenMemory { View = scratch, First = begin + 2L * t.Size };
+        SixteenTile tile = SixteenTile.In(scratch, begin + 4L * t.Size);
+        long sums = begin + 4L * t.Size + SixteenTile.Room;
         for (Place place = Place.First(lines); place.IsInside(lines); place.Next(lines))
         {
             int row = place.Line;
@@ -83,9 +84,9 @@ internal static class TransformSixteens
     {
         long begin = lines.UnitsOfGroup * Grid.IdxX;
         var memory = new SixteenMemory { View = scratch, First = begin };
-        var spare = new SixteenMemory { View = scratch, First = begin + 2L * t.Points };
-        SixteenTile tile = SixteenTile.In(scratch, begin + 4L * t.Points);
-        long sums = begin + 4L * t.Points + SixteenTile.Room;
+        var spare = new SixteenMemory { View = scratch, First = begin + 2L * t.Size };
+        SixteenTile tile = SixteenTile.In(scratch, begin + 4L * t.Size);
+        long sums = begin + 4L * t.Size + SixteenTile.Room;
         for (Place place = Place.First(lines); place.IsInside(lines); place.Next(lines))
         {
             int column = place.Line;

@@ -13,15 +13,28 @@ namespace Kernels.References.Dct;
 /// products directly, (p + 1) u of the sum of magnitudes, which is at most sqrt(p) of the norm: together below
 /// 4 + (p + 1) sqrt(p); that of four or eight at once has no more roundings than its stages of two. Twiddles and scale
 /// before or after them add 12 each. Rows do not mix: a kernel must not do two of them in one complex transform.
-/// 1 % is for the terms of second order, and 2 n 2^-149 for products that vanish.
+/// A length with a prime above <see cref="MostDirect"/> is a convolution of at most 4 N points with a chirp (Bluestein
+/// 1970): two transforms of stages of two, three and five, of which 4 + 3 sqrt(2) for each two is the most, and a product
+/// between them, all of which count as often as the spectrum of the chirp is above sqrt(N): at most
+/// <see cref="ChirpPeak"/> times, as it goes over the circle of frequencies twice, and each time is at most 1.18 times
+/// what it is in the end, the peak of Fresnel's integrals. The chirps before and behind are a twiddle each.
+/// 1 % is for the terms of second order, and 2 n 2^-149 for products that vanish, as often of a convolution.
 /// A Hadamard stage is one sum: log2(n) + 2.
 /// </para>
 /// <para>NaN in a row makes the whole row NaN; of a row with an infinity, or whose sums may overflow, nothing is said.</para>
 /// </remarks>
 public sealed class TransformReference
 {
+    /// <summary>The greatest prime whose stage is a direct sum.</summary>
+    public const int MostDirect = 61;
+
+    /// <summary>The most of |sum_j e^(i pi j^2 / N) e^(-i w j)| over -N &lt; j &lt; N, relative to sqrt(N).</summary>
+    public const double ChirpPeak = 2.36;
+
     // What binary64 loses in the sum of the bounds.
     private const double Slack = 1 + (1.0 / (1 << 20));
+
+    private const double Sqrt2 = 1.4142135623730951;
 
     private readonly double[] _cosines;
     private readonly double _relative;
@@ -171,19 +184,32 @@ public sealed class TransformReference
 
     private static double Relative(TransformKind kind, int n)
     {
+        const double Twiddle = (2 * Sqrt2) + 1;
         double fast = 0;
         int ends = kind is TransformKind.Dct2 or TransformKind.Dct3 ? 1 : 2;
-        int left = kind == TransformKind.Dct1 ? Math.Max(n - 1, 1) : n;
-        for (int p = 2; left > 1; p++)
+        int points = kind == TransformKind.Dct1 ? Math.Max(n - 1, 1) : n;
+        int largest = 1;
+        for (int p = 2, left = points; left > 1; p++)
         {
             for (; left % p == 0; left /= p)
             {
                 fast += 4 + ((p + 1) * Math.Sqrt(p));
+                largest = p;
             }
         }
 
-        double stages = kind == TransformKind.Hadamard ? Math.Log2(n) + 2 : fast + (12 * ends);
-        return 1.01 * Bounded.UnitRoundoff * Math.Min(n + 2, stages);
+        if (kind == TransformKind.Hadamard)
+        {
+            return 1.01 * Bounded.UnitRoundoff * Math.Min(n + 2, Math.Log2(n) + 2);
+        }
+
+        if (largest <= MostDirect)
+        {
+            return 1.01 * Bounded.UnitRoundoff * Math.Min(n + 2, fast + (12 * ends));
+        }
+
+        double stages = (4 + (3 * Sqrt2)) * Math.Log2(4.0 * points);
+        return 1.01 * Bounded.UnitRoundoff * ((ChirpPeak * ((2 * stages) + (2 * Twiddle))) + Twiddle + (12 * ends));
     }
 
     /// <summary>What the arguments of the cosines repeat after, in steps of the least of them.</summary>

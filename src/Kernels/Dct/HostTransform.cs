@@ -52,7 +52,7 @@ internal unsafe struct HostTransform : IHostWork
 
     public readonly void Run(long begin, long end)
     {
-        int room = 2 * Tables.Points * Width;
+        int room = 2 * Tables.Size * Width;
         if (Scratch.Parts is null || Scratch.Parts.Length < 2 * room)
         {
             Scratch.Parts = GC.AllocateUninitializedArray<float>(2 * room, pinned: true);

@@ -11,8 +11,8 @@ namespace Kernels.Dct;
 /// <remarks>
 /// <para>
 /// Source: Makhoul 1980, "A fast cosine transform in one and two dimensions": a Fourier transform of n/2 points. It has
-/// stages of 8, 4, 2, 3 and 5 points; other primes are transformed directly, which costs their sum times n for a
-/// line. All tables are rounded from binary64. Any length from 1; no row or column is mixed with another.
+/// stages of 8, 4, 2, 3 and 5 points, and of primes up to 61, which are direct sums. A length with a greater prime is a
+/// convolution of up to 4 times as many points (Bluestein 1970), so that any length costs a multiple of n log n. All tables are rounded from binary64. Any length from 1; no row or column is mixed with another.
 /// </para>
 /// <para>
 /// Load once for a length, call often. A call allocates nothing and does not wait; it uses the object's scratch memory, so

@@ -92,6 +92,10 @@ internal sealed class TransformEngine : IDisposable
             Factors = Copy(accelerator, plan.Factors, _none),
             Length = length,
             Points = plan.Points,
+            Size = plan.Size,
+            Chirp = Copy(accelerator, plan.Chirp, _none),
+            Filter = Copy(accelerator, plan.Filter, _none),
+            Places = Copy(accelerator, plan.Places, noIndex),
             HasGaps = plan.HasGaps ? 1 : 0,
             CopyCount = plan.Copies.Length / 2,
             InputPairs = plan.InputPairs,
@@ -101,14 +105,14 @@ internal sealed class TransformEngine : IDisposable
             Radices = plan.Radices,
             IsHadamard = basis == Basis.Hadamard ? 1 : 0,
         };
-        _room = plan.Points * (plan.Primes.Length > 0 ? 4 : 2);
+        _room = plan.Size * (plan.Primes.Length > 0 || plan.IsConvolved ? 4 : 2);
         if (_walk == TransformWalk.Sixteens)
         {
             _rows = accelerator.LoadKernel<TransformLines, TransformTables, ArrayView<Sixteen>>(TransformSixteens.Rows);
             _columns = accelerator.LoadKernel<TransformLines, TransformTables, ArrayView<Sixteen>>(
                 TransformSixteens.Columns);
-            _unitsOfGroup = (4L * plan.Points) + SixteenTile.Room + (canScore ? 2L * length : 0);
-            _scratch = Allocate<float>(accelerator, MostGroups * _unitsOfGroup * Sixteen.Width);
+            _unitsOfGroup = (4L * plan.Size) + SixteenTile.Room + (canScore ? 2L * length : 0);
+            _scratch = Allocate<float>(accelerator, MostGroups * FloatsOfGroup);
         }
         else if (_walk is TransformWalk.Groups or TransformWalk.GlobalGroups)
         {
@@ -116,7 +120,7 @@ internal sealed class TransformEngine : IDisposable
             {
                 _global = accelerator.LoadKernel<TransformLines, TransformTables, TransformGroupShape, ArrayView<float>>(
                     TransformGroups.Global);
-                _scratch = Allocate<float>(accelerator, MostGroups * (long)Math.Max(_room, SharedFloats));
+                _scratch = Allocate<float>(accelerator, MostGroups * FloatsOfGroup);
             }
             else
             {
@@ -138,8 +142,13 @@ internal sealed class TransformEngine : IDisposable
     /// <summary>Bytes of tables and scratch on the device.</summary>
     internal long Bytes => _buffers.Sum(b => b.LengthInBytes);
 
-    // Groups that have scratch of their own: some for each core, so that none waits for a slow one.
-    private long MostGroups => 4L * _facts.Cores;
+    // Groups that have scratch of their own: some for each core, so that none waits for a slow one, but fewer of lines so
+    // long that all of it would be a gigabyte.
+    private long MostGroups => Math.Clamp((1L << 28) / FloatsOfGroup, 1, 4L * _facts.Cores);
+
+    private long FloatsOfGroup => _walk == TransformWalk.Sixteens
+        ? _unitsOfGroup * Sixteen.Width
+        : Math.Max(_room, SharedFloats);
 
     // Few segments make few partial sums; a GPU needs many groups.
     private int ScoredLines => _facts.Class == DeviceClass.Gpu ? Sixteen.Width : 4 * Sixteen.Width;

@@ -8,11 +8,19 @@ namespace Kernels.Dct;
 /// </summary>
 /// <remarks>
 /// Sources: Makhoul 1980 (DCT-II and DCT-III from n real numbers in another order, two of them in one complex point); Chan
-/// and Ho 1990 for DCT-IV of odd length; DCT-I as the Fourier transform of the symmetric continuation. Number p of a result
-/// and number q are the imaginary and the real part of i c Z_k + i d conj(Z_k').
+/// and Ho 1990 for DCT-IV of odd length; DCT-I as the Fourier transform of the symmetric continuation; Bluestein 1970 for
+/// lengths with a large prime. Number p of a result and number q are the imaginary and the real part of
+/// i c Z_k + i d conj(Z_k').
 /// </remarks>
 internal sealed class TransformPlan
 {
+    /// <summary>
+    /// The greatest prime whose stage is a direct sum; of greater ones the transform makes a convolution. Measured, with
+    /// seven or eight stages of two besides: both take as long for 61 on an OpenCL CPU device, and for about 100 on the
+    /// CPU accelerator.
+    /// </summary>
+    internal const int MostDirect = 61;
+
     private readonly List<int> _copies = [];
     private readonly List<int> _pairs = [];
     private readonly List<Complex> _pairFactors = [];
@@ -20,6 +28,7 @@ internal sealed class TransformPlan
     private readonly List<int> _primes = [];
     private readonly int[] _parts;
     private readonly int[] _places;
+    private readonly int[] _order;
 
     /// <summary>Computes the tables.</summary>
     /// <param name="basis">Which transform.</param>
@@ -31,9 +40,16 @@ internal sealed class TransformPlan
         Points = basis == Basis.Dct1 ? Math.Max(1, length - 1) : IsEven ? length / 2 : length;
         HasGaps = !IsEven && basis != Basis.Dct1 || length == 1;
         _parts = new int[2 * length];
-        ChooseRadices();
+        Size = ChooseRadices(Points) > MostDirect ? Smooth((2 * Points) - 1) : Points;
+        if (IsConvolved)
+        {
+            _ = ChooseRadices(Size);
+            (Chirp, Filter) = Convolution();
+        }
+
         AddFactors();
-        _places = Places();
+        _order = FindPlaces();
+        _places = IsConvolved ? [.. Enumerable.Range(0, Points)] : _order;
         AddInputs();
         InputPairs = _pairs.Count / 2;
         AddOutputs();
@@ -48,6 +64,21 @@ internal sealed class TransformPlan
 
     /// <summary>Complex points of the Fourier transform.</summary>
     internal int Points { get; }
+
+    /// <summary>Points of the transform that the stages do: more, where it makes a convolution.</summary>
+    internal int Size { get; }
+
+    /// <summary>Whether the Fourier transform is a convolution with a chirp.</summary>
+    internal bool IsConvolved => Size != Points;
+
+    /// <summary>Of a convolution: e^(-i pi j^2 / Points).</summary>
+    internal float[] Chirp { get; } = [];
+
+    /// <summary>Of a convolution: the conjugate of the transform of e^(i pi j^2 / Points), over its size.</summary>
+    internal float[] Filter { get; } = [];
+
+    /// <summary>Of a convolution: for each point of the stages, the place at which decimation in time wants it.</summary>
+    internal int[] Places => IsConvolved ? _order : [];
 
     /// <summary>Whether points have no imaginary part.</summary>
     internal bool HasGaps { get; }
@@ -81,11 +112,15 @@ internal sealed class TransformPlan
 
     private bool IsEven => Length % 2 == 0;
 
-    private void ChooseRadices()
+    /// <summary>The stages of so many points.</summary>
+    /// <returns>The greatest prime among them, or what is below 7.</returns>
+    private int ChooseRadices(int points)
     {
-        int twos = BitOperations.TrailingZeroCount(Points);
-        int rest = Points >> twos;
+        int twos = BitOperations.TrailingZeroCount(points);
+        int rest = points >> twos;
         int count = 0;
+        Radices = 0;
+        _primes.Clear();
         while (twos > 0)
         {
             // Eights; what they leave comes first, and instead of 2 and 8 come 4 and 4. Sums and differences: fours.
@@ -117,7 +152,58 @@ internal sealed class TransformPlan
             }
         }
 
+        return _primes.LastOrDefault();
+
         void Add(int radix) => Radices |= (ulong)radix << (4 * count++);
+    }
+
+    /// <summary>The least of 2^a, 3 2^a and 5 2^a from a number on.</summary>
+    private static int Smooth(int least)
+    {
+        return Math.Min(Times(1), Math.Min(Times(3), Times(5)));
+
+        int Times(int odd) => checked(odd * (int)BitOperations.RoundUpToPowerOf2((uint)((least + odd - 1) / odd)));
+    }
+
+    /// <summary>
+    /// Bluestein 1970: 2 j k = j^2 + k^2 - (k - j)^2, so that a transform of any length is a chirp, a convolution with
+    /// another, and a chirp.
+    /// </summary>
+    private (float[] Chirp, float[] Filter) Convolution()
+    {
+        var chirp = new Complex[Points];
+        var filter = new Complex[Size];
+        for (int j = 0; j < Points; j++)
+        {
+            chirp[j] = Root((long)j * j, 2L * Points);
+            filter[j] = filter[(Size - j) % Size] = Complex.Conjugate(chirp[j]);
+        }
+
+        return (Floats(chirp), Floats([.. Transformed(filter).Select(z => Complex.Conjugate(z) / Size)]));
+    }
+
+    /// <summary>The Fourier transform of a smooth number of points in binary64.</summary>
+    private static Complex[] Transformed(Complex[] x)
+    {
+        int n = x.Length;
+        if (n == 1)
+        {
+            return x;
+        }
+
+        int radix = n % 2 == 0 ? 2 : n % 3 == 0 ? 3 : 5;
+        Complex[][] parts = [.. Enumerable.Range(0, radix).Select(
+            first => Transformed([.. Enumerable.Range(0, n / radix).Select(j => x[first + (radix * j)])]))];
+        var result = new Complex[n];
+        for (int k = 0; k < n; k++)
+        {
+            for (int q = 0; q < radix; q++)
+            {
+                result[k] += Root((long)q * k, n) * parts[q][k % (n / radix)];
+            }
+        }
+
+        return result;
     }
 
     private IEnumerable<int> Stages()
@@ -160,14 +246,14 @@ internal sealed class TransformPlan
     }
 
     /// <summary>For each point, the place at which decimation in time wants it.</summary>
-    private int[] Places()
+    private int[] FindPlaces()
     {
         int[] stages = [.. Stages()];
-        var places = new int[Points];
-        for (int place = 0; place < Points; place++)
+        var places = new int[Size];
+        for (int place = 0; place < Size; place++)
         {
             int rest = place;
-            int weight = Points;
+            int weight = Size;
             int point = 0;
             foreach (int radix in stages)
             {
@@ -469,7 +555,7 @@ internal sealed class TransformPlan
         };
     }
 
-    private static float[] Floats(List<Complex> numbers)
+    private static float[] Floats(IReadOnlyList<Complex> numbers)
     {
         var result = new float[2 * numbers.Count];
         for (int i = 0; i < numbers.Count; i++)

@@ -9,10 +9,14 @@ namespace Kernels.Tests.Dct;
 
 public sealed class TransformProperties
 {
-    // All small ones; products of all radices, primes, and layers of real models with 43 and 7 in them.
-    private static readonly int[] s_long = [77, 97, 120, 127, 128, 135, 256, 343, 360, 512, 625, 1000, 1023, 1024, 2187];
+    // All small ones; products of all radices, primes, of which those above 61 make a convolution of each smooth size, and
+    // layers of real models with 43 and 7 in them.
+    private static readonly int[] s_long =
+    [
+        68, 77, 97, 120, 127, 128, 134, 135, 146, 166, 256, 343, 360, 512, 625, 1000, 1023, 1024, 2187,
+    ];
 
-    private static readonly int[] s_short = [1, 2, 3, 5, 8, 14, 18, 77];
+    private static readonly int[] s_short = [1, 2, 3, 5, 8, 14, 18, 67, 77];
 
     public static TheoryData<Basis, DctPlace> Places()
     {
@@ -66,11 +70,24 @@ public sealed class TransformProperties
         LinearDevice.AssertWithin(wanted, columns, $"a column of {n}");
     }
 
+    /// <summary>The bound of a length is that of the way that it goes.</summary>
+    [Fact]
+    public void The_oracle_knows_which_lengths_are_convolutions()
+    {
+        Assert.Equal(TransformReference.MostDirect, TransformPlan.MostDirect);
+        foreach (int n in new[] { 61 * 64, 67, 2 * 67, 67 * 71, 4099 })
+        {
+            var plan = new TransformPlan(Basis.Dct2, n);
+            Assert.Equal(n % 61 != 0, plan.IsConvolved);
+            Assert.InRange(plan.Size, plan.IsConvolved ? (2 * plan.Points) - 1 : plan.Points, 4 * plan.Points);
+        }
+    }
+
     [Theory]
     [MemberData(nameof(Places))]
     public void There_and_back_is_where_it_was_and_norms_stay(Basis basis, DctPlace place)
     {
-        foreach (int n in basis == Basis.Hadamard ? [1, 32] : new[] { 1, 15, 22, 32 })
+        foreach (int n in basis == Basis.Hadamard ? [1, 32] : new[] { 1, 15, 22, 32, 67 })
         {
             Accelerator accelerator = DctDevice.Accelerator(place);
             AcceleratorStream stream = accelerator.DefaultStream;

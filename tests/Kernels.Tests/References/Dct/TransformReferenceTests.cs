@@ -106,7 +106,39 @@ public sealed class TransformReferenceTests
         Assert.InRange(Relative(TransformKind.Dct2, 1024), 90, 100);
         Assert.InRange(Relative(TransformKind.Dct4, 1024), 100, 112);
         Assert.InRange(Relative(TransformKind.Dct2, 17), 19, 19.3);
+        Assert.InRange(Relative(TransformKind.Dct2, 1031), 500, 600);
         Assert.InRange(Relative(TransformKind.Hadamard, 1024), 12, 12.2);
+    }
+
+    /// <summary>
+    /// Of a sum of frequencies up to N, looked at 16 N times, the peak is at most 1 / cos(pi / 16) times what is seen
+    /// (Bernstein).
+    /// </summary>
+    [Theory]
+    [InlineData(67)]
+    [InlineData(71)]
+    [InlineData(128)]
+    [InlineData(509)]
+    public void The_spectrum_of_a_chirp_has_no_higher_peak(int n)
+    {
+        double most = 0;
+        int circle = 16 * n;
+        double[] cosines = [.. Enumerable.Range(0, circle).Select(i => Math.Cos(2 * Math.PI * i / circle))];
+        for (int w = 0; w < circle; w++)
+        {
+            (double re, double im) = (1, 0);
+            for (int j = 1; j < n; j++)
+            {
+                double twice = 2 * cosines[(int)((long)w * j % circle)];
+                double angle = Math.PI * ((long)j * j % (2 * n)) / n;
+                re += twice * Math.Cos(angle);
+                im += twice * Math.Sin(angle);
+            }
+
+            most = Math.Max(most, Math.Sqrt(((re * re) + (im * im)) / n));
+        }
+
+        Assert.InRange(most / Math.Cos(Math.PI / 16), 1, TransformReference.ChirpPeak);
     }
 
     [Fact]
