@@ -37,7 +37,8 @@ public readonly record struct Bounded(double Value, double Bound)
     /// <summary>The least positive binary32 number, 2^-149.</summary>
     public const double LeastSubnormal = float.Epsilon;
 
-    private const double LeastNormal = 1.1754943508222875e-38;
+    /// <summary>A kernel's exponential may be 0 where it is below: it stops at -87.3, and exp(-87.3) is 1.22e-38.</summary>
+    internal const double Flushed = 1.3e-38;
 
     // Covers the roundings of binary64: at most some 2^-50, far below 2^-24 * 2^-20.
     private const double Unit = UnitRoundoff * (1.0 + (1.0 / (1 << 20)));
@@ -205,7 +206,7 @@ public readonly record struct Bounded(double Value, double Bound)
     /// <param name="a">The exponent.</param>
     /// <param name="relativeError">
     /// The relative error of the kernel's function for an exact argument, its last rounding included. Results below
-    /// the least normal number may be flushed to zero.
+    /// 1.3e-38 may be flushed to zero.
     /// </param>
     /// <returns>The exponential.</returns>
     /// <exception cref="ArgumentOutOfRangeException">The relative error is negative.</exception>
@@ -215,7 +216,7 @@ public readonly record struct Bounded(double Value, double Bound)
         double value = Math.Exp(a.Value);
         // exp(x) - 1 <= x exp(x), for x >= 0.
         double propagated = value * a.Bound * Math.Exp(a.Bound);
-        double bound = propagated + ((relativeError + Unit) * (value + propagated)) + LeastNormal;
+        double bound = propagated + ((relativeError + Unit) * (value + propagated)) + Flushed;
         return Tainted(a, a) ? new Bounded(value, double.PositiveInfinity) : Checked(value, bound);
     }
 

@@ -19,7 +19,7 @@ public static class ActivationReference
     private const double U = Bounded.UnitRoundoff;
     private const double Scale = 1.5957691216057308; // 2 sqrt(2 / pi)
     private const double Cubic = 0.044715;
-    private const double Flushed = 1.3e-38;
+    private const double Flushed = Bounded.Flushed;
     private const double Slack = 1.01;
 
     /// <summary>max(x, 0). It moves no two numbers apart, so the bound stays.</summary>

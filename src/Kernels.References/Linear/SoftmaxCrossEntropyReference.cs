@@ -16,7 +16,7 @@ namespace Kernels.References.Linear;
 public static class SoftmaxCrossEntropyReference
 {
     private const double U = Bounded.UnitRoundoff;
-    private const double Flushed = 1.3e-38;
+    private const double Flushed = Bounded.Flushed;
     private const double Slack = 1.01;
 
     /// <summary>The losses, their mean, and the gradient of the mean.</summary>

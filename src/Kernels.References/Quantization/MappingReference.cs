@@ -37,7 +37,7 @@ namespace Kernels.References.Quantization;
 public sealed class MappingReference
 {
     private const double U = Bounded.UnitRoundoff;
-    private const double Flushed = 1.3e-38;
+    private const double Flushed = Bounded.Flushed;
     private const double Slack = 1.01;
 
     private readonly MappingDecay _decay;

@@ -19,7 +19,7 @@ namespace Kernels.References.VectorQuantization;
 public static class SoftmaxCodesReference
 {
     private const double U = Bounded.UnitRoundoff;
-    private const double Flushed = 1.3e-38;
+    private const double Flushed = Bounded.Flushed;
     private const double Slack = 1.01;
 
     /// <summary>The probabilities of the codes for each row.</summary>

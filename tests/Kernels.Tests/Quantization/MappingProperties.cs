@@ -156,6 +156,32 @@ public sealed class MappingProperties
         }
     }
 
+    /// <summary>The kernel's exponential is 0 below -87.3, where it would still be a normal number.</summary>
+    [Fact]
+    public void Codes_so_far_that_their_slope_vanishes_are_within_the_bounds()
+    {
+        // The mean gap is 1, and most codes are 87.25 to 87.4 of it away from the one in use.
+        float[] codebook = [0, .. Enumerable.Range(0, 98).Select(i => 87.25f + (i * 0.0015f)), 99];
+        float[] logits = new float[100];
+        logits[0] = 0.01f;
+        Accelerator accelerator = TestDevices.Session.Accelerator;
+        using var mapping = new Mapping(
+            accelerator, new CodebookLayout(1, 1, new CodeFormat(100)),
+            new MappingOptions { Rule = MappingRule.Proximal, Decay = MappingDecay.Exponential, IsCentred = false });
+        using var l = new GuardedTensor(accelerator, logits);
+        using var c = new GuardedTensor(accelerator, codebook);
+        using var g = new GuardedTensor(accelerator, [1e4f]);
+        using var to = new GuardedTensor(accelerator, new float[100]);
+        mapping.Backward(accelerator.DefaultStream, l.Floats, c.Floats, default, g.Floats, to.Floats);
+        accelerator.Synchronize();
+        float[] slopes = to.Values();
+        LinearDevice.AssertWithin(
+            new MappingReference(Decay.Exponential, isCentred: false, temperature: 1).Gradient(logits, codebook, [1e4f]),
+            slopes, "gradient");
+        Assert.NotEqual(0, slopes[1]);
+        Assert.Equal(0, slopes[98]);
+    }
+
     [Fact]
     public void Neither_the_launch_nor_other_weights_matter()
     {
