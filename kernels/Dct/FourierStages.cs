@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using ILGPU;
 using Kernels.DeviceCode.Common;
 
@@ -14,6 +15,7 @@ internal interface ITurn
 /// <summary>Times their factor.</summary>
 internal struct Turned : ITurn
 {
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ComplexLane<T> Read<T, TMemory>(TMemory memory, ArrayView<float> factors, int factor, int point)
         where T : struct, ILinearLane<T>
         where TMemory : struct, IFourierMemory<T> =>
@@ -23,6 +25,7 @@ internal struct Turned : ITurn
 /// <summary>As they are: in the first stage all factors are 1.</summary>
 internal struct NotTurned : ITurn
 {
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ComplexLane<T> Read<T, TMemory>(TMemory memory, ArrayView<float> factors, int factor, int point)
         where T : struct, ILinearLane<T>
         where TMemory : struct, IFourierMemory<T> => memory.Read(point);
@@ -36,6 +39,8 @@ internal struct NotTurned : ITurn
 /// Source: Cooley and Tukey 1965; radix 3 and 5 as in Singleton 1969. The factors W_(r span)^(q k) of a stage lie in its
 /// table at [q - 1][k], real and imaginary part beside each other, rounded from binary64. A butterfly belongs to one item:
 /// butterflies first, first + step, ... .
+/// On the host each stage is compiled at once and by itself, as <see cref="MethodImplOptions.AggressiveOptimization"/>
+/// says: where the compiler takes several into one, it leaves the sums of complex numbers as calls, at thrice the time.
 /// </remarks>
 internal static class FourierStages
 {
@@ -46,6 +51,7 @@ internal static class FourierStages
     private const float SinFifth = 0.95105651629515357f;
     private const float SinTwoFifths = 0.58778525229247313f;
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Two<T, TMemory, TTurn>(
         TMemory memory, ArrayView<float> factors, int at, int span, int butterflies, int first, int step)
         where T : struct, ILinearLane<T>
@@ -63,6 +69,7 @@ internal static class FourierStages
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Three<T, TMemory, TTurn>(
         TMemory memory, ArrayView<float> factors, int at, int span, int butterflies, int first, int step)
         where T : struct, ILinearLane<T>
@@ -85,6 +92,7 @@ internal static class FourierStages
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Four<T, TMemory, TTurn>(
         TMemory memory, ArrayView<float> factors, int at, int span, int butterflies, int first, int step)
         where T : struct, ILinearLane<T>
@@ -110,6 +118,7 @@ internal static class FourierStages
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Five<T, TMemory, TTurn>(
         TMemory memory, ArrayView<float> factors, int at, int span, int butterflies, int first, int step)
         where T : struct, ILinearLane<T>
@@ -141,6 +150,7 @@ internal static class FourierStages
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Eight<T, TMemory, TTurn>(
         TMemory memory, ArrayView<float> factors, int at, int span, int butterflies, int first, int step)
         where T : struct, ILinearLane<T>
@@ -191,6 +201,7 @@ internal static class FourierStages
     /// <summary>
     /// A stage of any radix, from one memory to another: its factors W_(radix span)^j lie in the table at j.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Any<T, TMemory>(
         TMemory from, TMemory to, ArrayView<float> factors, int at, int radix, int span, int points, int first, int step)
         where T : struct, ILinearLane<T>

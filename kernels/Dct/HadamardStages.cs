@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Kernels.DeviceCode.Common;
 
 namespace Kernels.DeviceCode.Dct;
@@ -5,6 +6,7 @@ namespace Kernels.DeviceCode.Dct;
 /// <summary>The stages of an in-place Walsh-Hadamard transform, of 2, 4 or 8 points that are span apart: sums and differences.</summary>
 internal static class HadamardStages
 {
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Two<T, TMemory>(TMemory memory, int span, int butterflies, int first, int step)
         where T : struct, ILinearLane<T>
         where TMemory : struct, IFourierMemory<T>
@@ -20,6 +22,7 @@ internal static class HadamardStages
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Four<T, TMemory>(TMemory memory, int span, int butterflies, int first, int step)
         where T : struct, ILinearLane<T>
         where TMemory : struct, IFourierMemory<T>

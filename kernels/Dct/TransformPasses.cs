@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using ILGPU;
 using Kernels.DeviceCode.Common;
 
@@ -68,9 +69,11 @@ internal struct TransformTables
 }
 
 /// <summary>The passes of a transform over the memory of a line; between two of them all items of the line must meet.</summary>
+/// <remarks>Compiled on the host as <see cref="FourierStages"/> are.</remarks>
 internal static class TransformPasses
 {
     /// <summary>Makes imaginary parts zero.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void FillGaps<T, TMemory>(TMemory memory, TransformTables t, int first, int step)
         where T : struct, ILinearLane<T>
         where TMemory : struct, IFourierMemory<T>
@@ -83,6 +86,7 @@ internal static class TransformPasses
     }
 
     /// <summary>Makes all parts zero.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Clear<T, TMemory>(TMemory memory, TransformTables t, int first, int step)
         where T : struct, ILinearLane<T>
         where TMemory : struct, IFourierMemory<T>
@@ -95,6 +99,7 @@ internal static class TransformPasses
     }
 
     /// <summary>Copies parts.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Copy<T, TMemory>(TMemory memory, TransformTables t, int first, int step)
         where T : struct, ILinearLane<T>
         where TMemory : struct, IFourierMemory<T>
@@ -106,6 +111,7 @@ internal static class TransformPasses
     }
 
     /// <summary>Of each pair y, y': a y + b conj(y') and a' y' + b' conj(y).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Mix<T, TMemory>(TMemory memory, TransformTables t, int begin, int end, int first, int step)
         where T : struct, ILinearLane<T>
         where TMemory : struct, IFourierMemory<T>
@@ -129,6 +135,7 @@ internal static class TransformPasses
     }
 
     /// <summary>Of a convolution: points times the chirp, and zeros behind them, where the first stage has them.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Spread<T, TMemory>(TMemory from, TMemory to, TransformTables t, int first, int step)
         where T : struct, ILinearLane<T>
         where TMemory : struct, IFourierMemory<T>
@@ -146,6 +153,7 @@ internal static class TransformPasses
     }
 
     /// <summary>Of a convolution: conjugate products; the transform of these is the conjugate of what is sought.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Filter<T, TMemory>(TMemory from, TMemory to, TransformTables t, int first, int step)
         where T : struct, ILinearLane<T>
         where TMemory : struct, IFourierMemory<T>
@@ -157,6 +165,7 @@ internal static class TransformPasses
     }
 
     /// <summary>Of a convolution: its result times the chirp.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Gather<T, TMemory>(TMemory memory, TransformTables t, int first, int step)
         where T : struct, ILinearLane<T>
         where TMemory : struct, IFourierMemory<T>
@@ -168,6 +177,7 @@ internal static class TransformPasses
     }
 
     /// <summary>One stage.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Stage<T, TMemory, TTurn>(
         TMemory memory, TransformTables t, int radix, int at, int span, int first, int step)
         where T : struct, ILinearLane<T>
@@ -210,6 +220,7 @@ internal static class TransformPasses
 
     /// <summary>All of it between load and store, of an item that has its lines to itself.</summary>
     /// <returns>Where the result is: in the memory, or in the spare one.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static TMemory Alone<T, TMemory>(TMemory memory, TMemory spare, TransformTables t)
         where T : struct, ILinearLane<T>
         where TMemory : struct, IFourierMemory<T>

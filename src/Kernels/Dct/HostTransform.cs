@@ -11,13 +11,21 @@ internal readonly unsafe struct HostFourierMemory(float* parts) : IFourierMemory
     private readonly float* _parts = parts;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public ComplexLane<HostLane> Read(int point) => ComplexLane<HostLane>.Of(ReadPart(2 * point), ReadPart((2 * point) + 1));
+    public ComplexLane<HostLane> Read(int point)
+    {
+        float* at = _parts + (2L * point * Vector<float>.Count);
+        ComplexLane<HostLane> read = default;
+        read.Re.Value = Vector.Load(at);
+        read.Im.Value = Vector.Load(at + Vector<float>.Count);
+        return read;
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Write(int point, ComplexLane<HostLane> value)
     {
-        WritePart(2 * point, value.Re);
-        WritePart((2 * point) + 1, value.Im);
+        float* at = _parts + (2L * point * Vector<float>.Count);
+        value.Re.Value.Store(at);
+        value.Im.Value.Store(at + Vector<float>.Count);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -87,7 +95,7 @@ internal unsafe struct HostTransform : IHostWork
 
         float* lanes = stackalloc float[Width];
         int inputs = Lines.IsInputSparse != 0 ? Lines.Rank : Tables.Length;
-        for (int i = 0; i < inputs; i++)
+        for (int i = LoadTiles(parts, line, count); i < inputs; i++)
         {
             int number = Lines.IsInputSparse != 0 ? Lines.Index[i] : i;
             if ((uint)number < (uint)Tables.Length)
@@ -104,11 +112,88 @@ internal unsafe struct HostTransform : IHostWork
         }
     }
 
+    /// <summary>Loads whole rows by tiles.</summary>
+    /// <returns>The numbers of a row that are done.</returns>
+    private readonly int LoadTiles(float* parts, int line, int count)
+    {
+        int done = 0;
+        if (!HostTile.IsSupported || IsColumns || Lines.IsInputSparse != 0 || count < Width)
+        {
+            return done;
+        }
+
+        float* tile = stackalloc float[HostTile.Room];
+        for (; done + Width <= Tables.Length; done += Width)
+        {
+            for (int lane = 0; lane < Width; lane++)
+            {
+                long at = At(Tables.Length, line + lane, done);
+                Vector<float> x = Vector.Load(X + at);
+                (Lines.HasAddend != 0 ? x + Vector.Load(Addend + at) : x).Store(tile + (lane * Width));
+            }
+
+            HostTile.Transpose(tile);
+            fixed (int* part = &Tables.Parts[done])
+            {
+                for (int i = 0; i < Width; i++)
+                {
+                    Vector.Load(tile + (i * Width)).Store(parts + ((long)part[i] * Width));
+                }
+            }
+        }
+
+        return done;
+    }
+
+    /// <summary>Stores whole rows by tiles.</summary>
+    /// <returns>The numbers of a row that are done.</returns>
+    private readonly int StoreTiles(float* parts, int line, int count)
+    {
+        int done = 0;
+        if (!HostTile.IsSupported || IsColumns || Lines.IsOutputSparse != 0)
+        {
+            return done;
+        }
+
+        float* tile = stackalloc float[HostTile.Room];
+        for (; done + Width <= Tables.Length; done += Width)
+        {
+            fixed (int* part = &Tables.Parts[Tables.Length + done])
+            {
+                for (int i = 0; i < Width; i++)
+                {
+                    Vector.Load(parts + ((long)part[i] * Width)).Store(tile + (i * Width));
+                }
+            }
+
+            HostTile.Transpose(tile);
+            for (int lane = 0; lane < count; lane++)
+            {
+                float* y = Y + At(Tables.Length, line + lane, done);
+                Blended(Vector.Load(tile + (lane * Width)), y).Store(y);
+            }
+        }
+
+        return done;
+    }
+
+    /// <summary>What goes where some numbers are.</summary>
+    private readonly Vector<float> Blended(Vector<float> value, float* y)
+    {
+        if (Lines.IsBlended != 0)
+        {
+            value *= Lines.Factor;
+            value = Lines.Keep != 0 ? (Vector.Load(y) * Lines.Keep) + value : value;
+        }
+
+        return value;
+    }
+
     private readonly void Store(float* parts, int line, int count)
     {
         float* lanes = stackalloc float[Width];
         int outputs = Lines.IsOutputSparse != 0 ? Lines.Rank : Tables.Length;
-        for (int i = 0; i < outputs; i++)
+        for (int i = StoreTiles(parts, line, count); i < outputs; i++)
         {
             int number = Lines.IsOutputSparse != 0 ? Lines.Index[i] : i;
             Vector<float> value = (uint)number < (uint)Tables.Length
@@ -118,8 +203,7 @@ internal unsafe struct HostTransform : IHostWork
             if (Lines.IsBlended != 0)
             {
                 Copy(y, lanes, outputs, count);
-                value *= Lines.Factor;
-                value = Lines.Keep != 0 ? (Vector.Load(lanes) * Lines.Keep) + value : value;
+                value = Blended(value, lanes);
             }
 
             if (IsColumns && count == Width)

@@ -8,45 +8,45 @@ namespace Kernels.Host;
 // Every member is inlined by hand, and the value is a field: what the compiler inlines by itself depends on its budget
 // for a method and on what it has seen run (8-bit Adam takes half the time with it).
 [method: MethodImpl(MethodImplOptions.AggressiveInlining)]
-internal readonly struct HostLane(Vector<float> value) : ILane<HostLane>, ILinearLane<HostLane>
+internal struct HostLane(Vector<float> value) : ILane<HostLane>, ILinearLane<HostLane>
 {
-    internal readonly Vector<float> Value = value;
+    internal Vector<float> Value = value;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static HostLane operator +(HostLane left, HostLane right) => new(left.Value + right.Value);
+    public static HostLane operator +(HostLane left, HostLane right) => new() { Value = left.Value + right.Value };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static HostLane operator +(HostLane left, float right) => new(left.Value + new Vector<float>(right));
+    public static HostLane operator +(HostLane left, float right) => new() { Value = left.Value + new Vector<float>(right) };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static HostLane operator -(HostLane left, HostLane right) => new(left.Value - right.Value);
+    public static HostLane operator -(HostLane left, HostLane right) => new() { Value = left.Value - right.Value };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static HostLane operator -(HostLane left, float right) => new(left.Value - new Vector<float>(right));
+    public static HostLane operator -(HostLane left, float right) => new() { Value = left.Value - new Vector<float>(right) };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static HostLane operator *(HostLane left, HostLane right) => new(left.Value * right.Value);
+    public static HostLane operator *(HostLane left, HostLane right) => new() { Value = left.Value * right.Value };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static HostLane operator *(HostLane left, float right) => new(left.Value * right);
+    public static HostLane operator *(HostLane left, float right) => new() { Value = left.Value * right };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static HostLane operator *(float left, HostLane right) => new(left * right.Value);
+    public static HostLane operator *(float left, HostLane right) => new() { Value = left * right.Value };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static HostLane operator /(HostLane left, HostLane right) => new(left.Value / right.Value);
+    public static HostLane operator /(HostLane left, HostLane right) => new() { Value = left.Value / right.Value };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static HostLane operator /(float left, HostLane right) => new(new Vector<float>(left) / right.Value);
+    public static HostLane operator /(float left, HostLane right) => new() { Value = new Vector<float>(left) / right.Value };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static HostLane Of(float value) => new(new Vector<float>(value));
+    public static HostLane Of(float value) => new() { Value = new Vector<float>(value) };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static HostLane Sqrt(HostLane value) => new(Vector.SquareRoot(value.Value));
+    public static HostLane Sqrt(HostLane value) => new() { Value = Vector.SquareRoot(value.Value) };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static HostLane Abs(HostLane value) => new(Vector.Abs(value.Value));
+    public static HostLane Abs(HostLane value) => new() { Value = Vector.Abs(value.Value) };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static HostLane PowerOfTwo(HostLane k) =>
