@@ -218,7 +218,10 @@ internal struct AdafactorFullLane<TPass> : ITableWork<AdafactorPiece>
     }
 }
 
-/// <summary>One lane of a piece that may be short, or of any piece of a pass that only reads, as in PieceTailWork.</summary>
+/// <summary>
+/// One lane of a piece that may be short, or of any piece of a pass that only reads. Where it writes, PoCL's masked stores
+/// are slow; where it does not, LLVM would make vectors within the item of elements that no condition separates.
+/// </summary>
 internal struct AdafactorLane<TPass> : ITableWork<AdafactorPiece>
     where TPass : struct, IAdafactorPass
 {

@@ -260,7 +260,7 @@ public sealed class Lamb : IDisposable
         {
             Loaded<TParam, TGrad, TExtras> kernels = lamb._kernels.Get(
                 static (accelerator, facts) => new Loaded<TParam, TGrad, TExtras>(accelerator, facts));
-            var layout = new PieceLayout(1, length);
+            var layout = new PieceLayout(length);
             var moments = new LambMoments<TParam, TGrad>
             {
                 T = t,
