@@ -11,36 +11,140 @@ namespace Kernels.DeviceCode.Optimizers;
 /// <summary>How second moments are kept.</summary>
 internal interface ISecondMoments
 {
-    /// <summary>Row means and column means of a matrix, instead of one number for each element.</summary>
+    /// <summary>Row means and column means of matrices, instead of one number for each element.</summary>
     static abstract bool IsFactored { get; }
+
+    /// <summary>Whether all elements of a piece are of one row of one matrix.</summary>
+    static abstract bool IsOfOneRow { get; }
+
+    /// <summary>What all elements of a piece share.</summary>
+    static abstract float Shared(ArrayView<float> rows, ArrayView<float> scales, AdafactorPiece piece);
+
+    /// <summary>The second moment of element <paramref name="k"/> of a piece.</summary>
+    static abstract float Of(
+        ArrayView<float> rows, ArrayView<float> columns, ArrayView<float> scales, AdafactorPiece piece, long k,
+        float shared);
 }
 
-/// <summary>A matrix: A is [rows], B is [columns].</summary>
+/// <summary>Matrices with long rows: A holds the rows, B the columns.</summary>
 internal readonly struct FactoredMoments : ISecondMoments
 {
     public static bool IsFactored => true;
+
+    public static bool IsOfOneRow => true;
+
+    public static float Shared(ArrayView<float> rows, ArrayView<float> scales, AdafactorPiece piece) =>
+        rows[piece.Row] * scales[piece.Matrix];
+
+    public static float Of(
+        ArrayView<float> rows, ArrayView<float> columns, ArrayView<float> scales, AdafactorPiece piece, long k,
+        float shared) => shared * columns[piece.Column + k];
 }
 
-/// <summary>A vector: A is [n].</summary>
+/// <summary>Matrices with short rows, of which a piece has several, or has several matrices: A and B as above.</summary>
+internal readonly struct NarrowMoments : ISecondMoments
+{
+    public static bool IsFactored => true;
+
+    public static bool IsOfOneRow => false;
+
+    public static float Shared(ArrayView<float> rows, ArrayView<float> scales, AdafactorPiece piece) => 0f;
+
+    public static float Of(
+        ArrayView<float> rows, ArrayView<float> columns, ArrayView<float> scales, AdafactorPiece piece, long k,
+        float shared)
+    {
+        int row = AdafactorPiece.Over((int)k, piece.OverColumns);
+        int matrix = AdafactorPiece.Over((int)k, piece.OverMatrix);
+        int column = (int)k - row * piece.Columns + matrix * piece.Columns;
+        return rows[piece.Row + row] * scales[piece.Matrix + matrix] * columns[piece.Column + column];
+    }
+}
+
+/// <summary>Vectors: A holds one number for each element.</summary>
 internal readonly struct WholeMoments : ISecondMoments
 {
     public static bool IsFactored => false;
+
+    public static bool IsOfOneRow => false;
+
+    public static float Shared(ArrayView<float> rows, ArrayView<float> scales, AdafactorPiece piece) => 0f;
+
+    public static float Of(
+        ArrayView<float> rows, ArrayView<float> columns, ArrayView<float> scales, AdafactorPiece piece, long k,
+        float shared) => rows[piece.Row + k];
+}
+
+/// <summary>
+/// Up to 256 consecutive elements of a tensor: of a vector, of one long row of a matrix, or several short rows of one
+/// matrix, or several small matrices.
+/// </summary>
+internal struct AdafactorPiece
+{
+    internal const int Length = Pieces.Length;
+
+    /// <summary>Rows are short up to here: of longer ones each has pieces of its own.</summary>
+    internal const int NarrowColumns = 32;
+
+    /// <summary>The first element.</summary>
+    public long First;
+
+    /// <summary>Where the second moment of its row is; of a vector that of the element itself.</summary>
+    public long Row;
+
+    /// <summary>Where the second moment of its column is.</summary>
+    public long Column;
+
+    /// <summary>Its matrix, of all matrices.</summary>
+    public long Matrix;
+    public int Tensor;
+
+    /// <summary>Where among all pieces this one stands.</summary>
+    public int Index;
+    public int Count;
+
+    /// <summary>Elements of a short row.</summary>
+    public int Columns;
+
+    /// <summary>2^16 / columns of a short row, rounded up; else 0.</summary>
+    public int OverColumns;
+
+    /// <summary>2^16 / elements of a small matrix, rounded up; else 0.</summary>
+    public int OverMatrix;
+
+    /// <summary>2^16 / <paramref name="n"/>, rounded up, for 1 to 256.</summary>
+    internal static int Reciprocal(int n) => (65535 + n) / n;
+
+    /// <summary>k / n from the reciprocal of n: exact for both up to 256, since the error of k / n is then below 1 / n.</summary>
+    internal static int Over(int k, int reciprocal) => k * reciprocal >> 16;
+}
+
+/// <summary>Numbers of a tensor that depend on its sizes alone.</summary>
+internal struct AdafactorSizes
+{
+    public float InverseRoot;   // 1 / sqrt(n)
+    public float InverseRows;
+    public float InverseColumns;
 }
 
 /// <summary>Adafactor's constants, and the mathematics of one element.</summary>
 /// <remarks>
 /// Source: Shazeer, Stern 2018, arXiv:1804.04235, algorithms 4 and 5, as in torch.optim.Adafactor: means in place of
-/// sums, the rate caps the relative step, epsilon1 bounds the mean of the row means and the root from below.
-/// Shapes: matrix [rows, columns] row-major, every row cut into pieces of 256 elements; a vector is one row, with one
-/// second moment for each element.
-/// Traffic: a matrix is read three times (g and p; g; g and p), p written once, and g once more for the columns: 28 bytes
-/// in F32. A vector: g, p, v, v written; g, v; g, v, p, p written: 36 bytes.
+/// sums, the rate caps the relative step, epsilon1 bounds the mean of the row means and the root from below. Of more than
+/// two dimensions the last two are those of a matrix, and the others count matrices: each has its own rows, columns and
+/// mean of row means; the sizes of parameters and update are those of the whole tensor.
+/// Shapes: many tensors, which tables cut into pieces of up to 256 elements. A row of more than 32 elements is cut into
+/// pieces of its own; of shorter rows a piece has as many as it can hold, whole matrices where these are small; a
+/// vector is one row, with one second moment for each element.
+/// Traffic: a matrix is read three times (g and p; g; g and p), p written once, and g once more for the columns, with
+/// short rows for the rows too: 28 bytes in F32, or 32. A vector: g, p, v, v written; g, v; g, v, p, p written: 36 bytes.
+/// The tables: 0.7 bytes an element where rows are long.
 /// Needs: no shared memory.
-/// Order: the same bits for every launch shape. A piece is summed by 32 lanes, and those by a tree; columns are summed 64
-/// rows at a time.
+/// Order: the same bits for every launch shape, and for a tensor alone and among others. A piece is summed by 32 lanes,
+/// and those by a tree; a short row one after the other; columns are summed 64 rows at a time.
 /// Domain: squares are not scaled: sums are right while squares are normal numbers.
-/// Error: depth 7 in a lane and 5 in a piece; one for each piece of a row; 63 in a group of rows, and one for each group;
-/// sums over all rows or pieces 63 for each fold of 64 to 1.
+/// Error: depth 7 in a lane and 5 in a piece; one for each piece of a row, 31 in a short row; 63 in a group of rows, and
+/// one for each group; sums over all rows or pieces 63 for each fold of 64 to 1.
 /// </remarks>
 internal struct AdafactorScalars
 {
@@ -51,9 +155,6 @@ internal struct AdafactorScalars
     public float RelativeStep;  // min(lr, 1 / sqrt(t))
     public float InverseD;      // 1 / d
     public float Shrink;        // 1 - lr * weightDecay
-    public float InverseRoot;   // 1 / sqrt(n)
-    public float InverseRows;
-    public float InverseColumns;
 
     /// <summary>A second moment with another square, or mean of squares.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -72,8 +173,97 @@ internal struct AdafactorScalars
     }
 }
 
+/// <summary>What a pass does to the elements of pieces while it sums one or two squares of each.</summary>
+internal interface IAdafactorPass
+{
+    /// <summary>What all elements of a piece need from device memory; where Y is not 0, the pass does nothing.</summary>
+    Quad Uniform(AdafactorPiece piece);
+
+    /// <summary>Does element <paramref name="k"/> of a piece and adds its squares to the lane's sums, X and Y.</summary>
+    Quad Element(AdafactorPiece piece, long k, Quad uniform, Quad sum);
+
+    /// <summary>Stores the sums of lane <paramref name="lane"/> of all lanes of all pieces.</summary>
+    void Store(long lane, Quad sum);
+}
+
+/// <summary>One lane of a full piece: its 8 elements, 32 apart.</summary>
+internal struct AdafactorFullLane<TPass> : ITableWork<AdafactorPiece>
+    where TPass : struct, IAdafactorPass
+{
+    public TPass Pass;
+
+    public static int LaneCount => Pieces.Lanes;
+
+    public static int Lanes(AdafactorPiece entry) => Pieces.Lanes;
+
+    public readonly Quad Uniform(AdafactorPiece entry) => Pass.Uniform(entry);
+
+    public readonly void Item(AdafactorPiece entry, long lane, Quad uniform)
+    {
+        if (uniform.Y != 0f)
+        {
+            return;
+        }
+
+        // By hand: with an inner loop PoCL does not vectorise across the lanes.
+        Quad sum = Pass.Element(entry, lane, uniform, default);
+        sum = Pass.Element(entry, lane + Pieces.Lanes, uniform, sum);
+        sum = Pass.Element(entry, lane + 2 * Pieces.Lanes, uniform, sum);
+        sum = Pass.Element(entry, lane + 3 * Pieces.Lanes, uniform, sum);
+        sum = Pass.Element(entry, lane + 4 * Pieces.Lanes, uniform, sum);
+        sum = Pass.Element(entry, lane + 5 * Pieces.Lanes, uniform, sum);
+        sum = Pass.Element(entry, lane + 6 * Pieces.Lanes, uniform, sum);
+        sum = Pass.Element(entry, lane + 7 * Pieces.Lanes, uniform, sum);
+        Pass.Store((long)entry.Index * Pieces.Lanes + lane, sum);
+    }
+}
+
+/// <summary>
+/// One lane of a piece that may be short, or of any piece of a pass that only reads. Where it writes, PoCL's masked stores
+/// are slow; where it does not, LLVM would make vectors within the item of elements that no condition separates.
+/// </summary>
+internal struct AdafactorLane<TPass> : ITableWork<AdafactorPiece>
+    where TPass : struct, IAdafactorPass
+{
+    public TPass Pass;
+
+    public static int LaneCount => Pieces.Lanes;
+
+    public static int Lanes(AdafactorPiece entry) => IntrinsicMath.Min(entry.Count, Pieces.Lanes);
+
+    public readonly Quad Uniform(AdafactorPiece entry) => Pass.Uniform(entry);
+
+    public readonly void Item(AdafactorPiece entry, long lane, Quad uniform)
+    {
+        if (uniform.Y != 0f)
+        {
+            return;
+        }
+
+        Quad sum = Pass.Element(entry, lane, uniform, default);
+        sum = More(entry, lane + Pieces.Lanes, uniform, sum);
+        sum = More(entry, lane + 2 * Pieces.Lanes, uniform, sum);
+        sum = More(entry, lane + 3 * Pieces.Lanes, uniform, sum);
+        sum = More(entry, lane + 4 * Pieces.Lanes, uniform, sum);
+        sum = More(entry, lane + 5 * Pieces.Lanes, uniform, sum);
+        sum = More(entry, lane + 6 * Pieces.Lanes, uniform, sum);
+        sum = More(entry, lane + 7 * Pieces.Lanes, uniform, sum);
+        Pass.Store((long)entry.Index * Pieces.Lanes + lane, sum);
+    }
+
+    private readonly Quad More(AdafactorPiece piece, long k, Quad uniform, Quad sum)
+    {
+        if (k < piece.Count)
+        {
+            sum = Pass.Element(piece, k, uniform, sum);
+        }
+
+        return sum;
+    }
+}
+
 /// <summary>First pass: the squares of the gradient and of the parameters; a vector's moments.</summary>
-internal struct AdafactorSquares<TParam, TGrad, TMoments> : IPiecePass
+internal struct AdafactorSquares<TParam, TGrad, TMoments> : IAdafactorPass
     where TParam : struct, IStorage
     where TGrad : struct, IStorage
     where TMoments : struct, ISecondMoments
@@ -88,21 +278,19 @@ internal struct AdafactorSquares<TParam, TGrad, TMoments> : IPiecePass
     /// <summary>Out: [pieces * 32].</summary>
     public ArrayView<float> ParameterSquares;
 
-    public static bool WritesElements => !TMoments.IsFactored;
-
-    public readonly Quad Uniform(long row, long column)
+    public readonly Quad Uniform(AdafactorPiece piece)
     {
         StepControl control = Control[0];
         return new Quad { X = T.GradientFactor * control.GradientFactor, Y = control.Skip };
     }
 
-    public readonly Quad Element(long i, long column, Quad uniform, Quad sum)
+    public readonly Quad Element(AdafactorPiece piece, long k, Quad uniform, Quad sum)
     {
-        float g = T.G.Decode(T.G.Read(i)) * uniform.X;
-        float p = T.P.Decode(T.P.Read(i));
+        float g = T.G.Decode(T.G.Read(piece.First + k)) * uniform.X;
+        float p = T.P.Decode(T.P.Read(piece.First + k));
         if (!TMoments.IsFactored)
         {
-            T.A[i] = Scalars.Second(Lane.Of(T.A[i]), Lane.Of(g * g)).Value;
+            T.A[piece.Row + k] = Scalars.Second(Lane.Of(T.A[piece.Row + k]), Lane.Of(g * g)).Value;
         }
 
         return PieceSum.Add(sum, g, p, uniform.Y);
@@ -119,16 +307,26 @@ internal struct AdafactorSquares<TParam, TGrad, TMoments> : IPiecePass
     }
 }
 
-/// <summary>The sums of the pieces of one row, and the row's second moment.</summary>
+/// <summary>A long row: its pieces, and where its second moment is.</summary>
+internal struct AdafactorRow
+{
+    public long Row;
+    public int FirstPiece;
+    public int Pieces;
+    public int Tensor;
+}
+
+/// <summary>The sums of the pieces of one long row, and the row's second moment.</summary>
 internal struct AdafactorRows : IItemWork
 {
-    /// <summary>[rows * pieces].</summary>
+    /// <summary>[pieces].</summary>
     public ArrayView<float> GradientPieces;
 
+    public ArrayView<AdafactorRow> Rows;
+    public ArrayView<AdafactorSizes> Sizes;
     public ArrayView<float> RowVariance;
     public ArrayView<StepControl> Control;
     public AdafactorScalars Scalars;
-    public int PiecesOfRow;
 
     public readonly Quad Uniform() => default;
 
@@ -139,44 +337,124 @@ internal struct AdafactorRows : IItemWork
             return;
         }
 
-        float mean = LambRuns.Sum(GradientPieces, i * PiecesOfRow, PiecesOfRow) * Scalars.InverseColumns;
-        RowVariance[i] = Scalars.Second(Lane.Of(RowVariance[i]), Lane.Of(mean)).Value;
+        AdafactorRow row = Rows[i];
+        float mean = LambRuns.Sum(GradientPieces, row.FirstPiece, row.Pieces) * Sizes[row.Tensor].InverseColumns;
+        RowVariance[row.Row] = Scalars.Second(Lane.Of(RowVariance[row.Row]), Lane.Of(mean)).Value;
     }
 }
 
-/// <summary>The squares of one column in a group of 64 rows: the groups are the rows of the pieces.</summary>
-internal struct AdafactorColumnGroups<TParam, TGrad> : IPieceUpdate
+/// <summary>The squares of a short row, and its second moment: one lane for each row of a piece.</summary>
+internal struct AdafactorShortRows<TParam, TGrad> : ITableWork<AdafactorPiece>
     where TParam : struct, IStorage
     where TGrad : struct, IStorage
 {
-    internal const int GroupRows = 64;
-
     public UpdateTensors<TParam, TGrad> T;
     public ArrayView<StepControl> Control;
+    public ArrayView<AdafactorSizes> Sizes;
+    public AdafactorScalars Scalars;
+
+    public static int LaneCount => AdafactorPiece.Length;
+
+    public static int Lanes(AdafactorPiece entry) => entry.Count / entry.Columns;
+
+    public readonly Quad Uniform(AdafactorPiece entry)
+    {
+        StepControl control = Control[0];
+        return new Quad
+        {
+            X = T.GradientFactor * control.GradientFactor,
+            Y = control.Skip,
+            Z = Sizes[entry.Tensor].InverseColumns,
+        };
+    }
+
+    public readonly void Item(AdafactorPiece entry, long lane, Quad uniform)
+    {
+        if (uniform.Y != 0f)
+        {
+            return;
+        }
+
+        long first = entry.First + lane * entry.Columns;
+        float sum = 0f;
+        for (int c = 0; c < entry.Columns; c++)
+        {
+            float g = T.G.Decode(T.G.Read(first + c)) * uniform.X;
+            sum += g * g;
+        }
+
+        long row = entry.Row + lane;
+        T.A[row] = Scalars.Second(Lane.Of(T.A[row]), Lane.Of(sum * uniform.Z)).Value;
+    }
+}
+
+/// <summary>Columns, up to 256, in a group of up to 64 rows; or all columns of several groups of short rows.</summary>
+internal struct AdafactorColumnPiece
+{
+    internal const int GroupRows = 64;
+
+    /// <summary>The first element.</summary>
+    public long First;
+
+    /// <summary>Where the sum of its column is.</summary>
+    public long To;
+
+    /// <summary>Elements of a row.</summary>
     public long Columns;
 
-    /// <summary>Out: [groups, columns].</summary>
+    /// <summary>Columns of all groups.</summary>
+    public int Count;
+
+    /// <summary>Rows of a group.</summary>
+    public int Rows;
+
+    /// <summary>Elements from one group of short rows to the next.</summary>
+    public int Group;
+
+    /// <summary>As in <see cref="AdafactorPiece"/>.</summary>
+    public int OverColumns;
+}
+
+/// <summary>The squares of one column in a group of 64 rows.</summary>
+internal struct AdafactorColumnGroups<TParam, TGrad> : ITableWork<AdafactorColumnPiece>
+    where TParam : struct, IStorage
+    where TGrad : struct, IStorage
+{
+    public UpdateTensors<TParam, TGrad> T;
+    public ArrayView<StepControl> Control;
+
+    /// <summary>Out: [groups, columns] of each matrix.</summary>
     public ArrayView<float> ColumnSquares;
 
-    public readonly Quad Uniform(long row, long column)
+    public static int LaneCount => AdafactorPiece.Length;
+
+    public static int Lanes(AdafactorColumnPiece entry) => entry.Count;
+
+    public readonly Quad Uniform(AdafactorColumnPiece entry)
     {
         StepControl control = Control[0];
         return new Quad { X = T.GradientFactor * control.GradientFactor, Y = control.Skip };
     }
 
-    public readonly void Element(long i, long column, Quad uniform)
+    public readonly void Item(AdafactorColumnPiece entry, long lane, Quad uniform)
     {
-        long first = (i - column) * GroupRows + column;
+        if (uniform.Y != 0f)
+        {
+            return;
+        }
+
+        long first = entry.First + lane;
+        long columns = entry.Columns;
         // By hand and in one chain: of several equal ones LLVM would make a vector within the item.
-        float sum = Eight(first, Columns, uniform.X, 0f);
-        sum = Eight(first + 8 * Columns, Columns, uniform.X, sum);
-        sum = Eight(first + 16 * Columns, Columns, uniform.X, sum);
-        sum = Eight(first + 24 * Columns, Columns, uniform.X, sum);
-        sum = Eight(first + 32 * Columns, Columns, uniform.X, sum);
-        sum = Eight(first + 40 * Columns, Columns, uniform.X, sum);
-        sum = Eight(first + 48 * Columns, Columns, uniform.X, sum);
-        sum = Eight(first + 56 * Columns, Columns, uniform.X, sum);
-        ColumnSquares[i] = sum;
+        float sum = Eight(first, columns, uniform.X, 0f);
+        sum = Eight(first + 8 * columns, columns, uniform.X, sum);
+        sum = Eight(first + 16 * columns, columns, uniform.X, sum);
+        sum = Eight(first + 24 * columns, columns, uniform.X, sum);
+        sum = Eight(first + 32 * columns, columns, uniform.X, sum);
+        sum = Eight(first + 40 * columns, columns, uniform.X, sum);
+        sum = Eight(first + 48 * columns, columns, uniform.X, sum);
+        sum = Eight(first + 56 * columns, columns, uniform.X, sum);
+        ColumnSquares[entry.To + lane] = sum;
     }
 
     private readonly float Eight(long i, long row, float factor, float sum)
@@ -198,120 +476,210 @@ internal struct AdafactorColumnGroups<TParam, TGrad> : IPieceUpdate
     }
 }
 
-/// <summary>The squares of one column in the last rows, fewer than 64.</summary>
-internal struct AdafactorColumnTail<TParam, TGrad> : IItemWork
+/// <summary>The squares of one column in a group of fewer than 64 rows, or of short rows.</summary>
+internal struct AdafactorColumnTails<TParam, TGrad> : ITableWork<AdafactorColumnPiece>
     where TParam : struct, IStorage
     where TGrad : struct, IStorage
 {
     public UpdateTensors<TParam, TGrad> T;
     public ArrayView<StepControl> Control;
-    public long FirstRow;
-    public long EndRow;
-    public long Columns;
 
-    /// <summary>Out: [groups, columns], the last group.</summary>
+    /// <summary>Out: [groups, columns] of each matrix.</summary>
     public ArrayView<float> ColumnSquares;
 
-    public readonly Quad Uniform()
+    public static int LaneCount => AdafactorPiece.Length;
+
+    public static int Lanes(AdafactorColumnPiece entry) => entry.Count;
+
+    public readonly Quad Uniform(AdafactorColumnPiece entry)
     {
         StepControl control = Control[0];
         return new Quad { X = T.GradientFactor * control.GradientFactor, Y = control.Skip };
     }
 
-    public readonly void Item(long i, Quad uniform)
+    public readonly void Item(AdafactorColumnPiece entry, long lane, Quad uniform)
     {
         if (uniform.Y != 0f)
         {
             return;
         }
 
+        long group = AdafactorPiece.Over((int)lane, entry.OverColumns);
+        long i = entry.First + group * entry.Group + lane - group * entry.Columns;
         float sum = 0f;
-        for (long row = FirstRow; row < EndRow; row++)
+        for (int row = 0; row < entry.Rows; row++)
         {
-            float g = T.G.Decode(T.G.Read(row * Columns + i)) * uniform.X;
+            float g = T.G.Decode(T.G.Read(i)) * uniform.X;
             sum += g * g;
+            i += entry.Columns;
         }
 
-        ColumnSquares[FirstRow / AdafactorColumnGroups<TParam, TGrad>.GroupRows * Columns + i] = sum;
+        ColumnSquares[entry.To + lane] = sum;
     }
 }
 
+/// <summary>Up to 256 columns of one matrix; or of several, where each is one group of rows.</summary>
+internal struct AdafactorColumnRun
+{
+    /// <summary>Where the second moment of the first column is.</summary>
+    public long Column;
+
+    /// <summary>Where its sums are, one for each group.</summary>
+    public long From;
+
+    /// <summary>From one group to the next.</summary>
+    public long Columns;
+    public long Groups;
+    public int Count;
+    public int Tensor;
+}
+
 /// <summary>The second moment of one column.</summary>
-internal struct AdafactorColumns : IItemWork
+internal struct AdafactorColumns : ITableWork<AdafactorColumnRun>
 {
     public ArrayView<float> ColumnSquares;
     public ArrayView<float> ColumnVariance;
+    public ArrayView<AdafactorSizes> Sizes;
     public ArrayView<StepControl> Control;
     public AdafactorScalars Scalars;
-    public long Columns;
-    public int Groups;
 
-    public readonly Quad Uniform() => default;
+    public static int LaneCount => AdafactorPiece.Length;
 
-    public readonly void Item(long i, Quad uniform)
+    public static int Lanes(AdafactorColumnRun entry) => entry.Count;
+
+    public readonly Quad Uniform(AdafactorColumnRun entry) =>
+        new() { X = Sizes[entry.Tensor].InverseRows, Y = Control[0].Skip };
+
+    public readonly void Item(AdafactorColumnRun entry, long lane, Quad uniform)
     {
-        if (Control[0].Skip != 0f)
+        if (uniform.Y != 0f)
         {
             return;
         }
 
+        long i = entry.From + lane;
         float sum = ColumnSquares[i];
-        for (long group = 1; group < Groups; group++)
+        for (long group = 1; group < entry.Groups; group++)
         {
-            sum += ColumnSquares[group * Columns + i];
+            i += entry.Columns;
+            sum += ColumnSquares[i];
         }
 
-        ColumnVariance[i] = Scalars.Second(Lane.Of(ColumnVariance[i]), Lane.Of(sum * Scalars.InverseRows)).Value;
+        long column = entry.Column + lane;
+        ColumnVariance[column] = Scalars.Second(Lane.Of(ColumnVariance[column]), Lane.Of(sum * uniform.X)).Value;
     }
 }
 
-/// <summary>The scale of the second moments and the rate, from the sums over all rows: one item.</summary>
-internal struct AdafactorScale : IItemWork
+/// <summary>Up to 256 sums of a fold: consecutive ones of one segment, or all of several equal segments.</summary>
+internal struct AdafactorFold
 {
-    public ArrayView<float> RowSum;
-    public ArrayView<float> ParameterSum;
+    /// <summary>The first value of the first sum.</summary>
+    public long From;
 
-    /// <summary>Out: 1 / max(mean of the row means, epsilon1), and the rate.</summary>
-    public ArrayView<float> Numbers;
+    /// <summary>Where the first sum goes.</summary>
+    public long To;
+
+    /// <summary>Values of a segment, and sums of it.</summary>
+    public long Inputs;
+    public long Outputs;
+
+    /// <summary>Which sum of its segment the first is.</summary>
+    public long Offset;
+    public int Count;
+
+    /// <summary>2^16 / outputs, rounded up, where there are several segments; else 0.</summary>
+    public int OverOutputs;
+}
+
+/// <summary>Plain sums of segments, at most 64 to 1, each in the order of <see cref="StridedSum"/>.</summary>
+internal struct AdafactorFolds : ITableWork<AdafactorFold>
+{
+    public ArrayView<float> From;
+    public ArrayView<float> To;
+
+    public static int LaneCount => AdafactorPiece.Length;
+
+    public static int Lanes(AdafactorFold entry) => entry.Count;
+
+    public readonly Quad Uniform(AdafactorFold entry) => default;
+
+    public readonly void Item(AdafactorFold entry, long lane, Quad uniform)
+    {
+        long segment = AdafactorPiece.Over((int)lane, entry.OverOutputs);
+        long output = lane - segment * entry.Outputs;
+        long i = entry.From + segment * entry.Inputs + output;
+        float sum = From[i];
+        for (long j = entry.Offset + output + entry.Outputs; j < entry.Inputs; j += entry.Outputs)
+        {
+            i += entry.Outputs;
+            sum += From[i];
+        }
+
+        To[entry.To + lane] = sum;
+    }
+}
+
+/// <summary>Up to 256 matrices of a tensor.</summary>
+internal struct AdafactorMatrices
+{
+    public long First;
+    public int Count;
+    public int Tensor;
+}
+
+/// <summary>The scale of the second moments of a matrix, from the sum over its rows.</summary>
+internal struct AdafactorScales : ITableWork<AdafactorMatrices>
+{
+    public ArrayView<float> RowSums;
+    public ArrayView<AdafactorSizes> Sizes;
     public AdafactorScalars Scalars;
 
-    public readonly Quad Uniform() => default;
+    /// <summary>Out: 1 / max(mean of the row means, epsilon1), [matrices].</summary>
+    public ArrayView<float> Scales;
 
-    public readonly void Item(long i, Quad uniform)
+    public static int LaneCount => AdafactorPiece.Length;
+
+    public static int Lanes(AdafactorMatrices entry) => entry.Count;
+
+    public readonly Quad Uniform(AdafactorMatrices entry) => new() { X = Sizes[entry.Tensor].InverseRows };
+
+    public readonly void Item(AdafactorMatrices entry, long lane, Quad uniform)
     {
-        float mean = RowSum[0] * Scalars.InverseRows;
-        Numbers[0] = 1f / Utilities.Select(mean < Scalars.Epsilon1, Scalars.Epsilon1, mean);
-        float size = XMath.Sqrt(ParameterSum[0]) * Scalars.InverseRoot;
-        Numbers[1] = Utilities.Select(size < Scalars.Epsilon2, Scalars.Epsilon2, size) * Scalars.RelativeStep;
+        float mean = RowSums[entry.First + lane] * uniform.X;
+        Scales[entry.First + lane] = 1f / Utilities.Select(mean < Scalars.Epsilon1, Scalars.Epsilon1, mean);
     }
 }
 
 /// <summary>Second pass: the squares of the update.</summary>
-internal struct AdafactorUpdateSquares<TParam, TGrad, TMoments> : IPiecePass
+internal struct AdafactorUpdateSquares<TParam, TGrad, TMoments> : IAdafactorPass
     where TParam : struct, IStorage
     where TGrad : struct, IStorage
     where TMoments : struct, ISecondMoments
 {
     public UpdateTensors<TParam, TGrad> T;
     public ArrayView<StepControl> Control;
-    public ArrayView<float> Numbers;
+    public ArrayView<float> Scales;
     public AdafactorScalars Scalars;
 
     /// <summary>Out: [pieces * 32].</summary>
     public ArrayView<float> UpdateSquares;
 
-    public static bool WritesElements => false;
-
-    public readonly Quad Uniform(long row, long column)
+    public readonly Quad Uniform(AdafactorPiece piece)
     {
         StepControl control = Control[0];
-        return new Quad { X = T.GradientFactor * control.GradientFactor, Y = control.Skip, Z = TMoments.IsFactored ? T.A[row] * Numbers[0] : 0f, };
+        return new Quad
+        {
+            X = T.GradientFactor * control.GradientFactor,
+            Y = control.Skip,
+            Z = TMoments.Shared(T.A, Scales, piece),
+        };
     }
 
-    public readonly Quad Element(long i, long column, Quad uniform, Quad sum)
+    public readonly Quad Element(AdafactorPiece piece, long k, Quad uniform, Quad sum)
     {
-        float second = TMoments.IsFactored ? uniform.Z * T.B[column] : T.A[i];
-        float u = Scalars.Direction(Lane.Of(T.G.Decode(T.G.Read(i)) * uniform.X), Lane.Of(second)).Value;
+        float second = TMoments.Of(T.A, T.B, Scales, piece, k, uniform.Z);
+        float g = T.G.Decode(T.G.Read(piece.First + k)) * uniform.X;
+        float u = Scalars.Direction(Lane.Of(g), Lane.Of(second)).Value;
         sum.Y += u * u;
         return sum;
     }
@@ -319,26 +687,31 @@ internal struct AdafactorUpdateSquares<TParam, TGrad, TMoments> : IPiecePass
     public readonly void Store(long lane, Quad sum) => UpdateSquares[lane] = sum.Y;
 }
 
-/// <summary>The rate after clipping: one item.</summary>
-internal struct AdafactorClip : IItemWork
+/// <summary>The rate of one tensor after clipping, from the sizes of its parameters and of its update.</summary>
+internal struct AdafactorRates : IItemWork
 {
-    public ArrayView<float> UpdateSum;
-
-    /// <summary>Out: the third, the rate divided by the clip.</summary>
-    public ArrayView<float> Numbers;
+    public ArrayView<float> ParameterSums;
+    public ArrayView<float> UpdateSums;
+    public ArrayView<AdafactorSizes> Sizes;
     public AdafactorScalars Scalars;
+
+    /// <summary>Out: [tensors].</summary>
+    public ArrayView<float> Rates;
 
     public readonly Quad Uniform() => default;
 
     public readonly void Item(long i, Quad uniform)
     {
-        float clip = XMath.Sqrt(UpdateSum[0]) * Scalars.InverseRoot * Scalars.InverseD;
-        Numbers[2] = Numbers[1] / Utilities.Select(clip < 1f, 1f, clip);
+        float inverseRoot = Sizes[i].InverseRoot;
+        float size = XMath.Sqrt(ParameterSums[i]) * inverseRoot;
+        float rate = Utilities.Select(size < Scalars.Epsilon2, Scalars.Epsilon2, size) * Scalars.RelativeStep;
+        float clip = XMath.Sqrt(UpdateSums[i]) * inverseRoot * Scalars.InverseD;
+        Rates[i] = rate / Utilities.Select(clip < 1f, 1f, clip);
     }
 }
 
 /// <summary>Third pass: p = p * shrink - rate / clip * update.</summary>
-internal struct AdafactorApply<TParam, TGrad, TMoments, TExtras> : IPieceUpdate
+internal struct AdafactorApply<TParam, TGrad, TMoments, TExtras> : ITableWork<AdafactorPiece>
     where TParam : struct, IStorage
     where TGrad : struct, IStorage
     where TMoments : struct, ISecondMoments
@@ -347,18 +720,35 @@ internal struct AdafactorApply<TParam, TGrad, TMoments, TExtras> : IPieceUpdate
     public UpdateTensors<TParam, TGrad> T;
     public TExtras Extras;
     public ArrayView<StepControl> Control;
-    public ArrayView<float> Numbers;
+    public ArrayView<float> Scales;
+    public ArrayView<float> Rates;
     public AdafactorScalars Scalars;
 
-    public readonly Quad Uniform(long row, long column)
+    public static int LaneCount => AdafactorPiece.Length;
+
+    public static int Lanes(AdafactorPiece entry) => entry.Count;
+
+    public readonly Quad Uniform(AdafactorPiece entry)
     {
         StepControl control = Control[0];
-        return new Quad { X = T.GradientFactor * control.GradientFactor, Y = control.Skip, Z = TMoments.IsFactored ? T.A[row] * Numbers[0] : 0f, W = Numbers[2], };
+        return new Quad
+        {
+            X = T.GradientFactor * control.GradientFactor,
+            Y = control.Skip,
+            Z = TMoments.Shared(T.A, Scales, entry),
+            W = Rates[entry.Tensor],
+        };
     }
 
-    public readonly void Element(long i, long column, Quad uniform)
+    public readonly void Item(AdafactorPiece entry, long lane, Quad uniform)
     {
-        float second = TMoments.IsFactored ? uniform.Z * T.B[column] : T.A[i];
+        if (uniform.Y != 0f)
+        {
+            return;
+        }
+
+        long i = entry.First + lane;
+        float second = TMoments.Of(T.A, T.B, Scales, entry, lane, uniform.Z);
         float u = Scalars.Direction(Lane.Of(T.G.Decode(T.G.Read(i)) * uniform.X), Lane.Of(second)).Value;
         float p = T.P.Decode(T.P.Read(i)) * Scalars.Shrink - uniform.W * u;
         T.P.Write(i, T.P.Encode(p, T.P.Random(i >> 2).Lane((int)(i & 3))));

@@ -70,15 +70,13 @@ internal struct LambMoments<TParam, TGrad> : IPiecePass
     /// <summary>Out: sums of squares of the direction, [pieces * 32].</summary>
     public ArrayView<float> DirectionSquares;
 
-    public static bool WritesElements => true;
-
-    public readonly Quad Uniform(long row, long column)
+    public readonly Quad Uniform(long first)
     {
         StepControl control = Control[0];
         return new Quad { X = T.GradientFactor * control.GradientFactor, Y = control.Skip };
     }
 
-    public readonly Quad Element(long i, long column, Quad uniform, Quad sum)
+    public readonly Quad Element(long i, Quad uniform, Quad sum)
     {
         Element<Lane> e = default;
         e.P = Lane.Of(T.P.Decode(T.P.Read(i)));
@@ -177,13 +175,13 @@ internal struct LambApply<TParam, TGrad, TExtras> : IPieceUpdate
     /// <summary>The segment of each piece.</summary>
     public ArrayView<int> SegmentOf;
 
-    public readonly Quad Uniform(long row, long column)
+    public readonly Quad Uniform(long first)
     {
         StepControl control = Control[0];
-        return new Quad { X = Rates[SegmentOf[column / Pieces.Length]], Y = control.Skip };
+        return new Quad { X = Rates[SegmentOf[first / Pieces.Length]], Y = control.Skip };
     }
 
-    public readonly void Element(long i, long column, Quad uniform)
+    public readonly void Element(long i, Quad uniform)
     {
         Element<Lane> e = default;
         e.P = Lane.Of(T.P.Decode(T.P.Read(i)));

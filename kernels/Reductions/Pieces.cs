@@ -4,45 +4,38 @@ using Kernels.DeviceCode.Common;
 namespace Kernels.DeviceCode.Reductions;
 
 /// <summary>
-/// Rows cut into pieces of 256 elements, the last of a row perhaps shorter; one launch walks the full pieces of all rows
-/// and another the short ones, so that neither has to ask.
+/// Elements cut into pieces of 256, the last one perhaps shorter; one launch walks the full pieces and another the short
+/// one, so that neither has to ask.
 /// </summary>
 internal struct Pieces
 {
     internal const int Length = 256;
     internal const int Lanes = 32;
 
-    /// <summary>Elements of a row.</summary>
-    public long Columns;
-    public int PiecesOfRow;
+    /// <summary>Elements of all pieces.</summary>
+    public long Elements;
 
-    /// <summary>Pieces of a row in this launch, and the first of them.</summary>
-    public int Width;
-    public int FirstOfRow;
-
-    public readonly long Row(long piece) => (int)piece / Width;
-
-    /// <summary>The piece's first column.</summary>
-    public readonly long Column(long piece) => (long)(FirstOfRow + (int)piece % Width) * Length;
-
-    /// <summary>The piece's first element.</summary>
-    public readonly long First(long piece) => Row(piece) * Columns + Column(piece);
+    /// <summary>The first piece of this launch.</summary>
+    public int Start;
 
     /// <summary>Where among all pieces it stands.</summary>
-    public readonly long Index(long piece) => Row(piece) * PiecesOfRow + FirstOfRow + (int)piece % Width;
+    public readonly long Index(long piece) => Start + (int)piece;
+
+    /// <summary>The piece's first element.</summary>
+    public readonly long First(long piece) => Index(piece) * Length;
 }
 
 /// <summary>What a pass does to the elements of pieces while it sums one or two squares of each.</summary>
 internal interface IPiecePass
 {
-    /// <summary>Whether elements are written, and not only read.</summary>
-    static abstract bool WritesElements { get; }
-
-    /// <summary>What all elements of a piece need from device memory; where Y is not 0, the pass does nothing.</summary>
-    Quad Uniform(long row, long column);
+    /// <summary>
+    /// What all elements of the piece from <paramref name="first"/> on need from device memory; where Y is not 0, the pass
+    /// does nothing.
+    /// </summary>
+    Quad Uniform(long first);
 
     /// <summary>Does one element and adds its squares to the lane's sums, X and Y.</summary>
-    Quad Element(long i, long column, Quad uniform, Quad sum);
+    Quad Element(long i, Quad uniform, Quad sum);
 
     /// <summary>Stores the sums of lane <paramref name="lane"/> of all lanes of all pieces.</summary>
     void Store(long lane, Quad sum);
@@ -51,11 +44,14 @@ internal interface IPiecePass
 /// <summary>What a pass does to the elements of pieces.</summary>
 internal interface IPieceUpdate
 {
-    /// <summary>What all elements of a piece need from device memory; where Y is not 0, the pass does nothing.</summary>
-    Quad Uniform(long row, long column);
+    /// <summary>
+    /// What all elements of the piece from <paramref name="first"/> on need from device memory; where Y is not 0, the pass
+    /// does nothing.
+    /// </summary>
+    Quad Uniform(long first);
 
     /// <summary>Does one element.</summary>
-    void Element(long i, long column, Quad uniform);
+    void Element(long i, Quad uniform);
 }
 
 /// <summary>One lane of a full piece: its 8 elements, 32 apart.</summary>
@@ -67,7 +63,7 @@ internal struct PieceWork<TPass> : IBlockWork
 
     public static int LaneCount => Pieces.Lanes;
 
-    public readonly Quad Uniform(long block) => Pass.Uniform(Pieces.Row(block), Pieces.Column(block));
+    public readonly Quad Uniform(long block) => Pass.Uniform(Pieces.First(block));
 
     public readonly void Item(long block, long lane, Quad uniform)
     {
@@ -77,23 +73,21 @@ internal struct PieceWork<TPass> : IBlockWork
         }
 
         // By hand: with an inner loop PoCL does not vectorise across the lanes.
-        long column = Pieces.Column(block) + lane;
         long i = Pieces.First(block) + lane;
-        Quad sum = Pass.Element(i, column, uniform, default);
-        sum = Pass.Element(i + Pieces.Lanes, column + Pieces.Lanes, uniform, sum);
-        sum = Pass.Element(i + 2 * Pieces.Lanes, column + 2 * Pieces.Lanes, uniform, sum);
-        sum = Pass.Element(i + 3 * Pieces.Lanes, column + 3 * Pieces.Lanes, uniform, sum);
-        sum = Pass.Element(i + 4 * Pieces.Lanes, column + 4 * Pieces.Lanes, uniform, sum);
-        sum = Pass.Element(i + 5 * Pieces.Lanes, column + 5 * Pieces.Lanes, uniform, sum);
-        sum = Pass.Element(i + 6 * Pieces.Lanes, column + 6 * Pieces.Lanes, uniform, sum);
-        sum = Pass.Element(i + 7 * Pieces.Lanes, column + 7 * Pieces.Lanes, uniform, sum);
+        Quad sum = Pass.Element(i, uniform, default);
+        sum = Pass.Element(i + Pieces.Lanes, uniform, sum);
+        sum = Pass.Element(i + 2 * Pieces.Lanes, uniform, sum);
+        sum = Pass.Element(i + 3 * Pieces.Lanes, uniform, sum);
+        sum = Pass.Element(i + 4 * Pieces.Lanes, uniform, sum);
+        sum = Pass.Element(i + 5 * Pieces.Lanes, uniform, sum);
+        sum = Pass.Element(i + 6 * Pieces.Lanes, uniform, sum);
+        sum = Pass.Element(i + 7 * Pieces.Lanes, uniform, sum);
         Pass.Store(Pieces.Index(block) * Pieces.Lanes + lane, sum);
     }
 }
 
 /// <summary>
-/// One lane of a short piece, or of any piece of a pass that only reads. Where it writes, PoCL's masked stores are slow;
-/// where it does not, LLVM would make vectors within the item of rows that no condition separates.
+/// One lane of a short piece: in a full one PoCL's masked stores would be slow.
 /// </summary>
 internal struct PieceTailWork<TPass> : IBlockWork
     where TPass : struct, IPiecePass
@@ -103,7 +97,7 @@ internal struct PieceTailWork<TPass> : IBlockWork
 
     public static int LaneCount => Pieces.Lanes;
 
-    public readonly Quad Uniform(long block) => Pass.Uniform(Pieces.Row(block), Pieces.Column(block));
+    public readonly Quad Uniform(long block) => Pass.Uniform(Pieces.First(block));
 
     public readonly void Item(long block, long lane, Quad uniform)
     {
@@ -113,25 +107,24 @@ internal struct PieceTailWork<TPass> : IBlockWork
         }
 
         // Every lane of the launch has a first element. By hand, as above.
-        long column = Pieces.Column(block) + lane;
         long i = Pieces.First(block) + lane;
-        int left = (int)(Pieces.Columns - column);
-        Quad sum = Pass.Element(i, column, uniform, default);
-        sum = More(i, column, Pieces.Lanes, left, uniform, sum);
-        sum = More(i, column, 2 * Pieces.Lanes, left, uniform, sum);
-        sum = More(i, column, 3 * Pieces.Lanes, left, uniform, sum);
-        sum = More(i, column, 4 * Pieces.Lanes, left, uniform, sum);
-        sum = More(i, column, 5 * Pieces.Lanes, left, uniform, sum);
-        sum = More(i, column, 6 * Pieces.Lanes, left, uniform, sum);
-        sum = More(i, column, 7 * Pieces.Lanes, left, uniform, sum);
+        int left = (int)(Pieces.Elements - i);
+        Quad sum = Pass.Element(i, uniform, default);
+        sum = More(i, Pieces.Lanes, left, uniform, sum);
+        sum = More(i, 2 * Pieces.Lanes, left, uniform, sum);
+        sum = More(i, 3 * Pieces.Lanes, left, uniform, sum);
+        sum = More(i, 4 * Pieces.Lanes, left, uniform, sum);
+        sum = More(i, 5 * Pieces.Lanes, left, uniform, sum);
+        sum = More(i, 6 * Pieces.Lanes, left, uniform, sum);
+        sum = More(i, 7 * Pieces.Lanes, left, uniform, sum);
         Pass.Store(Pieces.Index(block) * Pieces.Lanes + lane, sum);
     }
 
-    private readonly Quad More(long i, long column, int next, int left, Quad uniform, Quad sum)
+    private readonly Quad More(long i, int next, int left, Quad uniform, Quad sum)
     {
         if (next < left)
         {
-            sum = Pass.Element(i + next, column + next, uniform, sum);
+            sum = Pass.Element(i + next, uniform, sum);
         }
 
         return sum;
@@ -147,7 +140,7 @@ internal struct PieceUpdateWork<TUpdate> : IBlockWork
 
     public static int LaneCount => Pieces.Length;
 
-    public readonly Quad Uniform(long block) => Update.Uniform(Pieces.Row(block), Pieces.Column(block));
+    public readonly Quad Uniform(long block) => Update.Uniform(Pieces.First(block));
 
     public readonly void Item(long block, long lane, Quad uniform)
     {
@@ -156,7 +149,7 @@ internal struct PieceUpdateWork<TUpdate> : IBlockWork
             return;
         }
 
-        Update.Element(Pieces.First(block) + lane, Pieces.Column(block) + lane, uniform);
+        Update.Element(Pieces.First(block) + lane, uniform);
     }
 }
 

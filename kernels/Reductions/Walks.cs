@@ -26,6 +26,27 @@ internal interface IBlockWork
     void Item(long block, long lane, Quad uniform);
 }
 
+/// <summary>Blocks of lanes that a table describes.</summary>
+internal interface ITableWork
+{
+    /// <summary>Lanes of a block: a power of two. The result must not depend on how a group holds them.</summary>
+    static abstract int LaneCount { get; }
+}
+
+/// <summary>Blocks of lanes: what one lane of a block does, given the block's entry of the table.</summary>
+internal interface ITableWork<TEntry> : ITableWork
+    where TEntry : unmanaged
+{
+    /// <summary>Lanes of the block that have something to do.</summary>
+    static abstract int Lanes(TEntry entry);
+
+    /// <summary>What all lanes of the block need from device memory beside the entry.</summary>
+    Quad Uniform(TEntry entry);
+
+    /// <summary>Does one lane of one block.</summary>
+    void Item(TEntry entry, long lane, Quad uniform);
+}
+
 /// <summary>The walks of the reductions; what is computed is in the work.</summary>
 /// <remarks>
 /// Shapes: the launch covers exactly the items or blocks from <c>first</c> on, so there is no bounds check.
@@ -77,6 +98,40 @@ internal static class Walks
         if (first >= 0)
         {
             work.Item(block, (long)(Grid.IdxX % groups) * Group.DimX + Group.IdxX, uniform);
+        }
+    }
+
+    /// <summary>One lane of a block each, where all lanes have something to do; each block has an entry of the table.</summary>
+    [DeviceKernel("reductions/walks.table")]
+    internal static void Table<TWork, TEntry>(TWork work, ArrayView<TEntry> table, long first)
+        where TWork : struct, ITableWork<TEntry>
+        where TEntry : unmanaged
+    {
+        int groups = TWork.LaneCount / Group.DimX;
+        TEntry entry = table[first + Grid.IdxX / groups];
+        Quad uniform = work.Uniform(entry);
+        Group.Barrier(); // as in Items
+        if (first >= 0)
+        {
+            work.Item(entry, (long)(Grid.IdxX % groups) * Group.DimX + Group.IdxX, uniform);
+        }
+    }
+
+    /// <summary>The same where some lanes may have nothing to do.</summary>
+    [DeviceKernel("reductions/walks.shorttable")]
+    internal static void ShortTable<TWork, TEntry>(TWork work, ArrayView<TEntry> table, long first)
+        where TWork : struct, ITableWork<TEntry>
+        where TEntry : unmanaged
+    {
+        int groups = TWork.LaneCount / Group.DimX;
+        TEntry entry = table[first + Grid.IdxX / groups];
+        Quad uniform = work.Uniform(entry);
+        int lanes = TWork.Lanes(entry);
+        Group.Barrier(); // as in Items
+        long lane = (long)(Grid.IdxX % groups) * Group.DimX + Group.IdxX;
+        if (lane < lanes)
+        {
+            work.Item(entry, lane, uniform);
         }
     }
 }

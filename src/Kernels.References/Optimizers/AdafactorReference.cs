@@ -1,7 +1,10 @@
 namespace Kernels.References.Optimizers;
 
 /// <summary>Adafactor: second moments kept as row and column means, steps relative to the parameters' size.</summary>
-/// <param name="shape">Rows and columns of a matrix, stored row by row; null for a vector, not factored.</param>
+/// <param name="shape">
+/// Lengths of the dimensions, stored row by row: the last two are those of matrices, the others count them; one or none
+/// for a vector, not factored.
+/// </param>
 /// <param name="learningRate">The largest relative step, at least 0; also scales the decay.</param>
 /// <param name="beta2Decay">The share of the new squares at step t is t to this power; at most 0.</param>
 /// <param name="epsilon1">Least denominator; null for the epsilon of binary32, 2^-23.</param>
@@ -14,9 +17,10 @@ namespace Kernels.References.Optimizers;
 /// Source: Shazeer and Stern 2018, arXiv:1804.04235, algorithms 4 and 5, as in torch.optim.Adafactor: means in place of
 /// sums; the rate caps the relative step; the decay comes after the size of the parameters is measured; epsilon1
 /// bounds the mean of the row means from below, and the root of the estimate, instead of being added to the squares.
+/// Each matrix has its own rows, columns and mean of the row means; sizes and clip are of the whole tensor.
 /// </remarks>
 public sealed class AdafactorReference(
-    (int Rows, int Columns)? shape = null,
+    int[]? shape = null,
     double learningRate = 1e-2,
     double beta2Decay = -0.8,
     double? epsilon1 = null,
@@ -25,9 +29,10 @@ public sealed class AdafactorReference(
     double weightDecay = 0,
     bool maximize = false) : OptimizerReference
 {
-    private readonly (int Rows, int Columns)? _shape = shape is null or { Rows: >= 0, Columns: >= 0 }
-        ? shape
-        : throw new ArgumentOutOfRangeException(nameof(shape), shape, "Rows and columns must not be negative.");
+    private readonly int[]? _shape = shape is not { Length: > 1 } ? null
+        : Array.TrueForAll(shape, n => n >= 0) ? shape
+        : throw new ArgumentOutOfRangeException(
+            nameof(shape), string.Join(", ", shape), "Lengths of dimensions must not be negative.");
 
     private readonly double _learningRate = Check.NotNegative(learningRate);
     private readonly double _epsilon1 = Check.NotNegative(epsilon1 ?? 2 * Bounded.UnitRoundoff, nameof(epsilon1));
@@ -53,16 +58,22 @@ public sealed class AdafactorReference(
 
     /// <inheritdoc/>
     public override int StateLength(int slot, int n) =>
-        _shape is not { } matrix ? n : slot == 0 ? matrix.Rows : matrix.Columns;
+        _shape is null ? n : Matrices * (slot == 0 ? Rows : Columns);
+
+    private int Matrices => _shape!.SkipLast(2).Aggregate(1, (product, n) => product * n);
+
+    private int Rows => _shape![^2];
+
+    private int Columns => _shape![^1];
 
     /// <inheritdoc/>
-    /// <exception cref="ArgumentException">The number of parameters is not rows * columns.</exception>
+    /// <exception cref="ArgumentException">The number of parameters is not that of the shape.</exception>
     protected override void Update(int t, Span<Bounded> p, ReadOnlySpan<Bounded> g, Bounded[][] state)
     {
-        if (_shape is { } matrix && matrix.Rows * matrix.Columns != p.Length)
+        if (_shape is not null && Matrices * Rows * Columns != p.Length)
         {
             throw new ArgumentException(
-                $"Expected {matrix.Rows} x {matrix.Columns} parameters, got {p.Length}.", nameof(p));
+                $"Expected {string.Join(" x ", _shape)} parameters, got {p.Length}.", nameof(p));
         }
 
         if (p.IsEmpty)
@@ -96,7 +107,7 @@ public sealed class AdafactorReference(
     {
         double beta2 = 1 - Math.Pow(t, _beta2Decay);
         var second = new Bounded[g.Length];
-        if (_shape is not { } matrix)
+        if (_shape is null)
         {
             for (int i = 0; i < g.Length; i++)
             {
@@ -106,9 +117,21 @@ public sealed class AdafactorReference(
             return second;
         }
 
-        (int rows, int columns) = matrix;
-        Bounded[] row = state[0];
-        Bounded[] column = state[1];
+        (int rows, int columns, int size) = (Rows, Columns, Rows * Columns);
+        for (int matrix = 0; matrix < Matrices; matrix++)
+        {
+            SecondMoments(
+                beta2, g.Slice(matrix * size, size), state[0].AsSpan(matrix * rows, rows),
+                state[1].AsSpan(matrix * columns, columns), second.AsSpan(matrix * size, size));
+        }
+
+        return second;
+    }
+
+    private void SecondMoments(
+        double beta2, ReadOnlySpan<Bounded> g, Span<Bounded> row, Span<Bounded> column, Span<Bounded> second)
+    {
+        (int rows, int columns) = (row.Length, column.Length);
         var line = new Bounded[columns];
         for (int i = 0; i < rows; i++)
         {
@@ -133,8 +156,6 @@ public sealed class AdafactorReference(
         {
             second[i] = row[i / columns] * column[i % columns] * scale;
         }
-
-        return second;
     }
 
     private Bounded MeanSquare(ReadOnlySpan<Bounded> values) =>

@@ -11,8 +11,8 @@ namespace Kernels.TorchSharp.Optimizers;
 /// </summary>
 /// <remarks>
 /// Parameters and gradients are Float32, Float16 or BFloat16, contiguous and on the CPU, and are worked on where they lie;
-/// state is in one arena for each group, and a step of an element-wise algorithm, of LAMB or of AdaGradNorm is one walk
-/// over all parameters of the group. What sums belong to (AdaGradNorm's rate) is the group. A parameter without a gradient
+/// state is in one arena for each group, and a step of an element-wise algorithm, of LAMB, Adafactor or AdaGradNorm is a
+/// few walks over all parameters of the group. What sums belong to (AdaGradNorm's rate) is the group. A parameter without a gradient
 /// is left out. A step writes behind autograd's back: do not go back through a graph that was made before it.
 /// </remarks>
 public abstract class KernelOptimizer : global::TorchSharp.Modules.OptimizerHelper

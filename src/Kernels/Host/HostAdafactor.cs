@@ -1,28 +1,34 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
+using Kernels.DeviceCode.Common;
 using Kernels.DeviceCode.Optimizers;
 using Kernels.DeviceCode.Reductions;
-using Kernels.DeviceCode.Storage;
-using Kernels.Launching;
 
 namespace Kernels.Host;
 
-/// <summary>Adafactor's first pass on the host: the squares of gradients and parameters; a vector's moments.</summary>
+/// <summary>
+/// Adafactor's first pass on the host: the squares of gradients and parameters; the moments of vectors and of short rows.
+/// </summary>
 internal unsafe struct HostAdafactorSquares<TMoments> : IHostPass
     where TMoments : struct, ISecondMoments
 {
     internal HostTensors Tensors;
-    internal float* Moments;
+    internal AdafactorPiece* Table;
+    internal AdafactorSizes* Sizes;
+    internal float* Rows;
     internal AdafactorScalars Scalars;
 
-    public readonly HostPiece Open(long row, long column, long first, int count, float* room)
+    public readonly HostPiece Open(long piece, float* room)
     {
+        ref readonly AdafactorPiece entry = ref Table[piece];
+        int count = entry.Count;
         float* rest = room + Pieces.Length;
         return new HostPiece
         {
-            P = HostPieces.Pad(Tensors.Parameters(first, count, room), count, room),
-            G = HostPieces.Pad(Tensors.Gradients(first, count, rest), count, rest),
-            A = TMoments.IsFactored ? null : HostPieces.Pad(Moments + first, count, rest + Pieces.Length),
+            P = HostPieces.Pad(Tensors.Parameters(entry.First, count, room), count, room),
+            G = HostPieces.Pad(Tensors.Gradients(entry.First, count, rest), count, rest),
+            A = TMoments.IsFactored ? null : HostPieces.Pad(Rows + entry.Row, count, rest + Pieces.Length),
+            Index = entry.Index,
         };
     }
 
@@ -40,11 +46,34 @@ internal unsafe struct HostAdafactorSquares<TMoments> : IHostPass
         y += p * p;
     }
 
-    public readonly void Close(in HostPiece at, long first, int count)
+    public readonly void Close(in HostPiece at, long piece)
     {
+        ref readonly AdafactorPiece entry = ref Table[piece];
         if (!TMoments.IsFactored)
         {
-            HostPieces.Unpad(at.A, Moments + first, count);
+            HostPieces.Unpad(at.A, Rows + entry.Row, entry.Count);
+        }
+        else if (!TMoments.IsOfOneRow)
+        {
+            ShortRows(at.G, entry);
+        }
+    }
+
+    private readonly void ShortRows(float* g, in AdafactorPiece entry)
+    {
+        float inverse = Sizes[entry.Tensor].InverseColumns;
+        float* row = Rows + entry.Row;
+        for (float* end = g + entry.Count; g < end; g += entry.Columns)
+        {
+            float sum = 0f;
+            for (int c = 0; c < entry.Columns; c++)
+            {
+                float value = g[c] * Tensors.Factor;
+                sum += value * value;
+            }
+
+            *row = Scalars.Second(Lane.Of(*row), Lane.Of(sum * inverse)).Value;
+            row++;
         }
     }
 }
@@ -54,22 +83,30 @@ internal unsafe struct HostAdafactorUpdate<TMoments>
     where TMoments : struct, ISecondMoments
 {
     internal HostTensors Tensors;
+    internal AdafactorPiece* Table;
 
-    /// <summary>Of the rows of a matrix, or of the elements of a vector.</summary>
-    internal float* Moments;
+    /// <summary>Of the rows of matrices, or of the elements of vectors.</summary>
+    internal float* Rows;
     internal float* Columns;
-    internal float* Numbers;
+    internal float* Scales; // of matrices
+    internal float* Rates;  // of tensors
     internal AdafactorScalars Scalars;
 
-    internal readonly HostPiece Open(long row, long column, long first, int count, float* room)
+    internal readonly HostPiece Open(long piece, float* room)
     {
+        ref readonly AdafactorPiece entry = ref Table[piece];
+        int count = entry.Count;
         float* rest = room + Pieces.Length;
-        float* moments = TMoments.IsFactored ? Columns + column : Moments + first;
         return new HostPiece
         {
-            G = HostPieces.Pad(Tensors.Gradients(first, count, room), count, room),
-            A = HostPieces.Pad(moments, count, rest),
-            Scale = TMoments.IsFactored ? Moments[row] * Numbers[0] : 0f,
+            G = HostPieces.Pad(Tensors.Gradients(entry.First, count, room), count, room),
+            A = TMoments.IsOfOneRow ? HostPieces.Pad(Columns + entry.Column, count, rest)
+                : TMoments.IsFactored ? Seconds(entry, rest)
+                : HostPieces.Pad(Rows + entry.Row, count, rest),
+            Scale = TMoments.IsOfOneRow ? Rows[entry.Row] * Scales[entry.Matrix] : 0f,
+            First = entry.First,
+            Count = count,
+            Index = entry.Index,
         };
     }
 
@@ -77,12 +114,31 @@ internal unsafe struct HostAdafactorUpdate<TMoments>
     internal readonly HostLane Direction(in HostPiece at, int k)
     {
         HostLane second = new(Vector.Load(at.A + k));
-        if (TMoments.IsFactored)
+        if (TMoments.IsOfOneRow)
         {
             second = at.Scale * second;
         }
 
         return Scalars.Direction(new HostLane(Vector.Load(at.G + k) * Tensors.Factor), second);
+    }
+
+    /// <summary>The second moments of short rows, one for each element.</summary>
+    private readonly float* Seconds(in AdafactorPiece entry, float* room)
+    {
+        float* row = Rows + entry.Row;
+        for (int k = 0; k < entry.Count; k += entry.Columns)
+        {
+            int matrix = AdafactorPiece.Over(k, entry.OverMatrix);
+            float shared = *row++ * Scales[entry.Matrix + matrix];
+            float* column = Columns + entry.Column + matrix * entry.Columns;
+            for (int c = 0; c < entry.Columns; c++)
+            {
+                room[k + c] = shared * column[c];
+            }
+        }
+
+        new Span<float>(room + entry.Count, Pieces.Length - entry.Count).Clear();
+        return room;
     }
 }
 
@@ -92,8 +148,7 @@ internal unsafe struct HostAdafactorUpdateSquares<TMoments> : IHostPass
 {
     internal HostAdafactorUpdate<TMoments> Update;
 
-    public readonly HostPiece Open(long row, long column, long first, int count, float* room) =>
-        Update.Open(row, column, first, count, room);
+    public readonly HostPiece Open(long piece, float* room) => Update.Open(piece, room);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly void Element(in HostPiece at, int k, ref HostLane x, ref HostLane y)
@@ -102,7 +157,7 @@ internal unsafe struct HostAdafactorUpdateSquares<TMoments> : IHostPass
         y += u * u;
     }
 
-    public readonly void Close(in HostPiece at, long first, int count)
+    public readonly void Close(in HostPiece at, long piece)
     {
     }
 }
@@ -113,11 +168,12 @@ internal unsafe struct HostAdafactorApply<TMoments> : IHostPass
 {
     internal HostAdafactorUpdate<TMoments> Update;
 
-    public readonly HostPiece Open(long row, long column, long first, int count, float* room)
+    public readonly HostPiece Open(long piece, float* room)
     {
         float* p = room + 3 * Pieces.Length;
-        HostPiece at = Update.Open(row, column, first, count, room);
-        at.P = HostPieces.Pad(Update.Tensors.Parameters(first, count, p), count, p);
+        HostPiece at = Update.Open(piece, room);
+        at.P = HostPieces.Pad(Update.Tensors.Parameters(at.First, at.Count, p), at.Count, p);
+        at.Rate = Update.Rates[Update.Table[piece].Tensor];
         return at;
     }
 
@@ -125,51 +181,80 @@ internal unsafe struct HostAdafactorApply<TMoments> : IHostPass
     public readonly void Element(in HostPiece at, int k, ref HostLane x, ref HostLane y)
     {
         HostLane p = new HostLane(Vector.Load(at.P + k)) * Update.Scalars.Shrink;
-        (p - Update.Numbers[2] * Update.Direction(at, k)).Value.Store(at.P + k);
+        (p - at.Rate * Update.Direction(at, k)).Value.Store(at.P + k);
     }
 
-    public readonly void Close(in HostPiece at, long first, int count) => Update.Tensors.Write(at.P, first, count);
+    public readonly void Close(in HostPiece at, long piece) => Update.Tensors.Write(at.P, at.First, at.Count);
 }
 
-/// <summary>The squares of columns in groups of 64 rows on the host: one unit is up to 4096 columns of a group.</summary>
+/// <summary>The squares of columns in groups of up to 64 rows on the host.</summary>
 internal unsafe struct HostAdafactorColumns : IHostWork
 {
-    private const int GroupRows = AdafactorColumnGroups<F32, F32>.GroupRows;
-    private const int Span = 4096;
+    /// <summary>Most columns of a piece of long rows.</summary>
+    internal const int Span = 4096;
 
     internal HostTensors Tensors;
-    internal PieceLayout Layout; // of the matrix
-    internal float* Squares;     // [groups, columns]
-
-    internal readonly long Units => (Layout.Rows + GroupRows - 1) / GroupRows * Spans;
-
-    private readonly long Spans => (Layout.Columns + Span - 1) / Span;
+    internal AdafactorColumnPiece* Table;
+    internal float* Squares;
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public readonly void Run(long begin, long end)
     {
         float* room = stackalloc float[Pieces.Length];
-        for (long unit = begin; unit < end; unit++)
+        for (long piece = begin; piece < end; piece++)
         {
-            long group = unit / Spans;
-            long column = unit % Spans * Span;
-            long endColumn = Math.Min(Layout.Columns, column + Span);
-            long endRow = Math.Min(Layout.Rows, (group + 1) * GroupRows);
-            float* sums = Squares + group * Layout.Columns;
-            new Span<float>(sums + column, (int)(endColumn - column)).Clear();
-            for (long row = group * GroupRows; row < endRow; row++)
+            ref readonly AdafactorColumnPiece entry = ref Table[piece];
+            float* sums = Squares + entry.To;
+            new Span<float>(sums, entry.Count).Clear();
+            if (entry.OverColumns == 0)
             {
-                for (long c = column; c < endColumn; c += Pieces.Length)
-                {
-                    int count = (int)Math.Min(Pieces.Length, endColumn - c);
-                    AddSquares(Tensors.Gradients(row * Layout.Columns + c, count, room), sums + c, count, Tensors.Factor);
-                }
+                LongRows(entry, sums, room);
+            }
+            else
+            {
+                ShortRows(entry, sums, room);
             }
         }
     }
 
-    private static void AddSquares(float* g, float* sums, int count, float factor)
+    private readonly void LongRows(in AdafactorColumnPiece entry, float* sums, float* room)
     {
+        for (int row = 0; row < entry.Rows; row++)
+        {
+            for (int c = 0; c < entry.Count; c += Pieces.Length)
+            {
+                int count = Math.Min(Pieces.Length, entry.Count - c);
+                AddSquares(Tensors.Gradients(entry.First + row * entry.Columns + c, count, room), sums + c, count);
+            }
+        }
+    }
+
+    // As many whole rows of a group as there is room for, one group after the other.
+    private readonly void ShortRows(in AdafactorColumnPiece entry, float* sums, float* room)
+    {
+        int columns = (int)entry.Columns;
+        int together = Pieces.Length / columns;
+        long first = entry.First;
+        for (float* endOfSums = sums + entry.Count; sums < endOfSums; sums += columns)
+        {
+            for (int row = 0; row < entry.Rows; row += together)
+            {
+                int count = Math.Min(together, entry.Rows - row) * columns;
+                float* g = Tensors.Gradients(first + row * columns, count, room);
+                for (float* end = g + count; g < end; g += columns)
+                {
+                    AddSquares(g, sums, columns);
+                }
+            }
+
+            first += entry.Group;
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private readonly void AddSquares(float* g, float* sums, int count)
+    {
+        float factor = Tensors.Factor;
         int k = 0;
         for (; k + Vector<float>.Count <= count; k += Vector<float>.Count)
         {

@@ -12,9 +12,12 @@ internal unsafe struct HostLambMoments : IHostPass
     internal float* M;
     internal float* V;
     internal LambScalars Scalars;
+    internal long Length;
 
-    public readonly HostPiece Open(long row, long column, long first, int count, float* room)
+    public readonly HostPiece Open(long piece, float* room)
     {
+        long first = piece * Pieces.Length;
+        int count = (int)Math.Min(Pieces.Length, Length - first);
         float* rest = room + Pieces.Length;
         return new HostPiece
         {
@@ -22,6 +25,9 @@ internal unsafe struct HostLambMoments : IHostPass
             G = HostPieces.Pad(Tensors.Gradients(first, count, rest), count, rest),
             A = HostPieces.Pad(M + first, count, rest + Pieces.Length),
             B = HostPieces.Pad(V + first, count, rest + 2 * Pieces.Length),
+            First = first,
+            Count = count,
+            Index = piece,
         };
     }
 
@@ -40,10 +46,10 @@ internal unsafe struct HostLambMoments : IHostPass
         y += u * u;
     }
 
-    public readonly void Close(in HostPiece at, long first, int count)
+    public readonly void Close(in HostPiece at, long piece)
     {
-        HostPieces.Unpad(at.A, M + first, count);
-        HostPieces.Unpad(at.B, V + first, count);
+        HostPieces.Unpad(at.A, M + at.First, at.Count);
+        HostPieces.Unpad(at.B, V + at.First, at.Count);
     }
 }
 
@@ -56,16 +62,21 @@ internal unsafe struct HostLambApply : IHostPass
     internal LambScalars Scalars;
     internal float* Rates;
     internal int* SegmentOf;
+    internal long Length;
 
-    public readonly HostPiece Open(long row, long column, long first, int count, float* room)
+    public readonly HostPiece Open(long piece, float* room)
     {
+        long first = piece * Pieces.Length;
+        int count = (int)Math.Min(Pieces.Length, Length - first);
         float* rest = room + Pieces.Length;
         return new HostPiece
         {
             P = HostPieces.Pad(Tensors.Parameters(first, count, room), count, room),
             A = HostPieces.Pad(M + first, count, rest),
             B = HostPieces.Pad(V + first, count, rest + Pieces.Length),
-            Scale = Rates[SegmentOf[first / Pieces.Length]],
+            Scale = Rates[SegmentOf[piece]],
+            First = first,
+            Count = count,
         };
     }
 
@@ -79,5 +90,5 @@ internal unsafe struct HostLambApply : IHostPass
         (e.P - at.Scale * Scalars.Direction(e)).Value.Store(at.P + k);
     }
 
-    public readonly void Close(in HostPiece at, long first, int count) => Tensors.Write(at.P, first, count);
+    public readonly void Close(in HostPiece at, long piece) => Tensors.Write(at.P, at.First, at.Count);
 }

@@ -1,7 +1,6 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using Kernels.DeviceCode.Reductions;
-using Kernels.Launching;
 
 namespace Kernels.Host;
 
@@ -15,24 +14,29 @@ internal unsafe struct HostPiece
 
     /// <summary>What is the same for the whole piece.</summary>
     internal float Scale;
+    internal float Rate;
+
+    /// <summary>Its first element, and how many it has.</summary>
+    internal long First;
+    internal int Count;
+
+    /// <summary>Where its sums go.</summary>
+    internal long Index;
 }
 
 /// <summary>A pass over pieces on the host, several elements at once.</summary>
 internal unsafe interface IHostPass
 {
     /// <summary>Finds the elements of a piece.</summary>
-    /// <param name="row">Its row.</param>
-    /// <param name="column">Its first column.</param>
-    /// <param name="first">Its first element.</param>
-    /// <param name="count">Its elements.</param>
+    /// <param name="piece">Which.</param>
     /// <param name="room">4 * 256 floats.</param>
-    HostPiece Open(long row, long column, long first, int count, float* room);
+    HostPiece Open(long piece, float* room);
 
     /// <summary>Does the elements from <paramref name="k"/> on and adds their squares.</summary>
     void Element(in HostPiece at, int k, ref HostLane x, ref HostLane y);
 
     /// <summary>Stores what is not yet in its place.</summary>
-    void Close(in HostPiece at, long first, int count);
+    void Close(in HostPiece at, long piece);
 }
 
 /// <summary>
@@ -45,9 +49,9 @@ internal static unsafe class HostPieces
     internal const long Grain = 128;
 
     /// <summary>Does a pass and writes the sums of each piece; y, or both, may be null.</summary>
-    internal static void Run<TPass>(TPass pass, PieceLayout layout, float* x, float* y, int threads)
+    internal static void Run<TPass>(TPass pass, long pieces, float* x, float* y, int threads)
         where TPass : struct, IHostPass =>
-        HostPool.Run(new Work<TPass> { Pass = pass, Layout = layout, X = x, Y = y }, layout.Count, Grain, threads);
+        HostPool.Run(new Work<TPass> { Pass = pass, X = x, Y = y }, pieces, Grain, threads);
 
     /// <summary>The values, or the room with the values and zeros up to 256.</summary>
     internal static float* Pad(float* values, int count, float* room)
@@ -75,7 +79,6 @@ internal static unsafe class HostPieces
         where TPass : struct, IHostPass
     {
         internal TPass Pass;
-        internal PieceLayout Layout;
         internal float* X;
         internal float* Y;
 
@@ -85,15 +88,10 @@ internal static unsafe class HostPieces
             float* room = stackalloc float[4 * Pieces.Length];
             float* lanesX = stackalloc float[Pieces.Lanes];
             float* lanesY = stackalloc float[Pieces.Lanes];
-            long ofRow = Layout.OfRow;
             TPass pass = Pass; // a local, which stores through pointers cannot change
             for (long piece = begin; piece < end; piece++)
             {
-                long row = piece / ofRow;
-                long column = piece % ofRow * Pieces.Length;
-                long first = row * Layout.Columns + column;
-                int count = (int)Math.Min(Pieces.Length, Layout.Columns - column);
-                HostPiece at = pass.Open(row, column, first, count, room);
+                HostPiece at = pass.Open(piece, room);
                 for (int lane = 0; lane < Pieces.Lanes; lane += Vector<float>.Count)
                 {
                     HostLane x = HostLane.Of(0f);
@@ -107,15 +105,15 @@ internal static unsafe class HostPieces
                     y.Value.Store(lanesY + lane);
                 }
 
-                pass.Close(at, first, count);
+                pass.Close(at, piece);
                 if (X is not null)
                 {
-                    X[piece] = OfLanes(lanesX);
+                    X[at.Index] = OfLanes(lanesX);
                 }
 
                 if (Y is not null)
                 {
-                    Y[piece] = OfLanes(lanesY);
+                    Y[at.Index] = OfLanes(lanesY);
                 }
             }
         }

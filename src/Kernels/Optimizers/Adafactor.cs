@@ -10,11 +10,13 @@ using Kernels.Validation;
 
 namespace Kernels.Optimizers;
 
-/// <summary>A loaded Adafactor for one shape: <see cref="AdafactorOptions"/> over views.</summary>
+/// <summary>A loaded Adafactor for tensors of given shapes: <see cref="AdafactorOptions"/> over views.</summary>
 /// <remarks>
-/// Eight kinds of launches and the folds of three sums over the rows, whatever the shape. A step allocates nothing, after
-/// the first with a kind of storage, and never waits; it owns its scratch memory, so steps of one object must be on one
-/// stream, one after the other.
+/// Several tensors lie one after the other in the views of parameters and gradients, every one from a multiple of 256
+/// elements on, with zeros between them; these views end with the last tensor or with its padding. Their states lie one
+/// after the other without gaps. The number of launches does not depend on the number of tensors, and each tensor is
+/// stepped as it would be alone. A step allocates nothing, after the first with a kind of storage, and never waits; it
+/// owns its scratch memory, so steps of one object must be on one stream, one after the other.
 /// </remarks>
 [RequiresDynamicCode(LoadedKernels.Reason)]
 public sealed class Adafactor : IDisposable
@@ -22,84 +24,126 @@ public sealed class Adafactor : IDisposable
     private static readonly string[] s_stateNames = ["rowVariance", "columnVariance"];
     private readonly Accelerator _accelerator;
     private readonly DeviceFacts _facts;
-    private readonly PieceLayout _layout;
-    private readonly bool _isFactored;
-    private readonly long _groups; // of 64 rows
+    private readonly int _longFullEnd; // of the pieces
+    private readonly int _longEnd;
+    private readonly int _narrowEnd;
+    private readonly int _wholeFullEnd;
+    private readonly int _groupsFullEnd; // of the column pieces
+    private readonly int _groupsEnd;
+    private readonly long _columnSums;
+    private readonly long _matrixCount;
+    private readonly DeviceTable<AdafactorPiece> _pieces;
+    private readonly DeviceTable<AdafactorSizes> _sizes;
+    private readonly DeviceTable<AdafactorRow> _rowTable;
+    private readonly DeviceTable<AdafactorColumnPiece> _columnPieces;
+    private readonly DeviceTable<AdafactorColumnRun> _columnRuns;
+    private readonly DeviceTable<AdafactorMatrices> _matrices;
+    private readonly AdafactorSums _tensorSums;
+    private readonly AdafactorSums _rowSums;
     private readonly StepScratch _scratch;
     private readonly ItemLauncher<PieceSumWork> _pieceSums;
     private readonly ItemLauncher<AdafactorRows> _rows;
-    private readonly ItemLauncher<AdafactorColumns> _columns;
-    private readonly ItemLauncher<AdafactorScale> _scale;
-    private readonly ItemLauncher<AdafactorClip> _clip;
-    private readonly StridedSums _sums;
+    private readonly TableLauncher<AdafactorColumns, AdafactorColumnRun> _columns;
+    private readonly TableLauncher<AdafactorScales, AdafactorMatrices> _scales;
+    private readonly ItemLauncher<AdafactorRates> _rates;
     private readonly KernelSets _kernels;
 
-    /// <summary>For vectors: one second moment for each parameter.</summary>
-    /// <param name="accelerator">Where the tensors lie.</param>
-    /// <param name="length">Parameters.</param>
+    /// <summary>One tensor.</summary>
+    /// <param name="accelerator">Where the tensors of a step lie.</param>
+    /// <param name="shape">
+    /// Lengths of the dimensions, slowest first: of a vector, which has one second moment for each element, or of matrices,
+    /// the last two, which have one for each row and each column.
+    /// </param>
     /// <exception cref="ArgumentNullException">There is no accelerator.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">The length is negative or above 2^38.</exception>
-    public Adafactor(Accelerator accelerator, long length)
-        : this(accelerator, VectorLayout(length), isFactored: false, null)
+    /// <exception cref="ArgumentOutOfRangeException">A length is negative, or there are above 5e11 elements.</exception>
+    public Adafactor(Accelerator accelerator, params ReadOnlySpan<long> shape)
+        : this(accelerator, [AdafactorShape.Of(shape, nameof(shape))], null)
     {
     }
 
-    /// <summary>For matrices, row by row: one second moment for each row and each column.</summary>
-    /// <param name="accelerator">Where the tensors lie.</param>
-    /// <param name="rows">Rows.</param>
-    /// <param name="columns">Columns.</param>
-    /// <exception cref="ArgumentNullException">There is no accelerator.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">A size is negative, or there are above 5e11 elements.</exception>
-    public Adafactor(Accelerator accelerator, int rows, int columns)
-        : this(accelerator, MatrixLayout(rows, columns), isFactored: true, null)
+    /// <summary>
+    /// Builds the tables and allocates the scratch memory: less than two bytes for each element, but ten where rows are of
+    /// a few more than 32.
+    /// </summary>
+    /// <param name="accelerator">Where the tensors of a step lie.</param>
+    /// <param name="shapes">Of each tensor the lengths of the dimensions, as for one.</param>
+    /// <exception cref="ArgumentNullException">There is no accelerator, or a shape is null.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// A length is negative, or there are too many elements or too many rows of more than 32.
+    /// </exception>
+    public Adafactor(Accelerator accelerator, IReadOnlyList<long[]> shapes)
+        : this(accelerator, Placed(shapes), null)
     {
     }
 
-    internal Adafactor(Accelerator accelerator, PieceLayout layout, bool isFactored, DeviceFacts? facts)
+    /// <param name="accelerator">Where the tensors of a step lie.</param>
+    /// <param name="shapes">The tensors, and where they are in the views of a step.</param>
+    /// <param name="facts">Of the device, or of another one for tests.</param>
+    internal Adafactor(Accelerator accelerator, IReadOnlyList<AdafactorShape> shapes, DeviceFacts? facts)
     {
         Require.NotNull(accelerator);
+        long pieces = 0;
+        foreach (AdafactorShape shape in shapes)
+        {
+            pieces += shape.PieceCount;
+            Require.InRange(pieces, 0, int.MaxValue, nameof(shapes));
+            Length = shape.First + shape.Length;
+            RowVarianceLength += shape.RowLength;
+            ColumnVarianceLength += shape.ColumnLength;
+        }
+
         _accelerator = accelerator;
         _facts = facts ?? DeviceFacts.Of(accelerator);
-        _layout = layout;
-        _isFactored = isFactored;
-        _groups = isFactored ? (layout.Rows + GroupRows - 1) / GroupRows : 0;
+        bool isHost = _facts.Class == DeviceClass.Host;
+        var tables = new AdafactorTables(
+            [.. shapes.Where(s => s.Length > 0)], isHost ? HostAdafactorColumns.Span : AdafactorPiece.Length);
+        (_longFullEnd, _longEnd, _narrowEnd, _wholeFullEnd) =
+            (tables.LongFullEnd, tables.LongEnd, tables.NarrowEnd, tables.WholeFullEnd);
+        (_groupsFullEnd, _groupsEnd) = (tables.GroupsFullEnd, tables.GroupsEnd);
+        (_columnSums, _matrixCount) = (tables.ColumnSums, tables.MatrixCount);
+        _pieces = new(accelerator, tables.Pieces);
+        _sizes = new(accelerator, tables.Sizes);
+        _rowTable = new(accelerator, [.. tables.Rows]);
+        _columnPieces = new(accelerator, tables.ColumnPieces);
+        _columnRuns = new(accelerator, [.. tables.ColumnRuns]);
+        _matrices = new(accelerator, [.. tables.Matrices]);
+        TableLauncher<AdafactorFolds, AdafactorFold> folds = new(accelerator, _facts);
+        _tensorSums = new(folds, accelerator, tables.PieceSums, _sizes.Length);
+        _rowSums = new(folds, accelerator, tables.RowSums, _matrixCount);
         _scratch = new StepScratch(
             accelerator,
-            SmallLength + 2 * layout.Count * (Pieces.Lanes + 1) + _groups * layout.Columns
-            + StridedSums.Scratch(Math.Max(layout.Count, layout.Rows)));
+            2L * _pieces.Length * (1 + (isHost ? 0 : Pieces.Lanes)) + _columnSums + _matrixCount + _sizes.Length
+            + 2 * _tensorSums.Length + _rowSums.Length);
         _pieceSums = new(accelerator, _facts);
         _rows = new(accelerator, _facts);
         _columns = new(accelerator, _facts);
-        _scale = new(accelerator, _facts);
-        _clip = new(accelerator, _facts);
-        _sums = new(accelerator, _facts);
+        _scales = new(accelerator, _facts);
+        _rates = new(accelerator, _facts);
         _kernels = new(accelerator, _facts);
     }
 
-    /// <summary>Parameters of the shape.</summary>
-    public long Length => _layout.Rows * _layout.Columns;
+    /// <summary>Elements of the views up to the end of the last tensor.</summary>
+    public long Length { get; }
 
-    /// <summary>Elements of the first state: rows of a matrix, parameters of a vector.</summary>
-    public long RowVarianceLength => _isFactored ? _layout.Rows : Length;
+    /// <summary>Elements of the views with the padding of the last tensor.</summary>
+    public long PaddedLength => Arena.Blocks(Length) * Update.BlockLength;
 
-    /// <summary>Elements of the second state: columns of a matrix, 0 of a vector.</summary>
-    public long ColumnVarianceLength => _isFactored ? _layout.Columns : 0;
+    /// <summary>Elements of the first state: rows of all matrices, elements of vectors.</summary>
+    public long RowVarianceLength { get; }
 
-    private static int GroupRows => AdafactorColumnGroups<F32, F32>.GroupRows;
+    /// <summary>Elements of the second state: columns of all matrices, none of vectors.</summary>
+    public long ColumnVarianceLength { get; }
 
-    // The numbers [3], three sums.
-    private static int SmallLength => 6;
-
-    /// <summary>Enqueues one step.</summary>
+    /// <summary>Enqueues one step of all tensors.</summary>
     /// <param name="stream">Stream of the accelerator.</param>
-    /// <param name="p">Parameters, [n], updated in place.</param>
-    /// <param name="g">Gradients, [n], read only.</param>
+    /// <param name="p">Parameters, [<see cref="Length"/> or <see cref="PaddedLength"/>], updated in place.</param>
+    /// <param name="g">Gradients, as long as p, read only.</param>
     /// <param name="rowVariance">
-    /// Of a matrix the second moments of the rows, [rows]; of a vector those of the parameters, [n]; updated in place, 0
-    /// at first.
+    /// Of matrices the second moments of the rows, of vectors those of the elements, [<see cref="RowVarianceLength"/>];
+    /// updated in place, 0 at first.
     /// </param>
     /// <param name="columnVariance">
-    /// Of a matrix the second moments of the columns, [columns]; of a vector empty; updated in place, 0 at first.
+    /// Of matrices the second moments of the columns, [<see cref="ColumnVarianceLength"/>]; updated in place, 0 at first.
     /// </param>
     /// <param name="step">The number of this step; the first is 1.</param>
     /// <param name="options">The options.</param>
@@ -117,7 +161,7 @@ public sealed class Adafactor : IDisposable
         Require.NotNull(options);
         options.Validate(nameof(options));
         Require.AtLeast(step, 1);
-        Require.Tensor(_accelerator, Length, p);
+        Require.Tensor(_accelerator, p.Length == PaddedLength ? PaddedLength : Length, p);
         UpdateCall call = new()
         {
             P = p,
@@ -137,190 +181,247 @@ public sealed class Adafactor : IDisposable
     /// <summary>Enqueues a step whose arguments are known to be right.</summary>
     internal void Step(AcceleratorStream stream, in UpdateCall call, AdafactorOptions options)
     {
-        if (Length == 0)
+        if (_pieces.Length == 0)
         {
             return;
         }
 
         long used = 0;
+        long lanes = _facts.Class == DeviceClass.Host ? 0 : (long)_pieces.Length * Pieces.Lanes;
         var memory = new Memory
         {
-            Numbers = _scratch.Next(ref used, 3),
-            RowSum = _scratch.Next(ref used, 1),
-            ParameterSum = _scratch.Next(ref used, 1),
-            UpdateSum = _scratch.Next(ref used, 1),
-            PiecesX = _scratch.Next(ref used, _layout.Count),
-            PiecesY = _scratch.Next(ref used, _layout.Count),
-            LanesX = _scratch.Next(ref used, _layout.Count * Pieces.Lanes),
-            LanesY = _scratch.Next(ref used, _layout.Count * Pieces.Lanes),
-            ColumnSquares = _scratch.Next(ref used, _groups * _layout.Columns),
-            Folds = _scratch.Next(ref used, StridedSums.Scratch(Math.Max(_layout.Count, _layout.Rows))),
+            Scales = _scratch.Next(ref used, _matrixCount),
+            Rates = _scratch.Next(ref used, _sizes.Length),
+            RowSums = _scratch.Next(ref used, _rowSums.Length),
+            ParameterSums = _scratch.Next(ref used, _tensorSums.Length),
+            UpdateSums = _scratch.Next(ref used, _tensorSums.Length),
+            PiecesX = _scratch.Next(ref used, _pieces.Length),
+            PiecesY = _scratch.Next(ref used, _pieces.Length),
+            LanesX = _scratch.Next(ref used, lanes),
+            LanesY = _scratch.Next(ref used, lanes),
+            ColumnSquares = _scratch.Next(ref used, _columnSums),
         };
-        AdafactorScalars scalars = options.Fold(call.Step, _layout);
+        AdafactorScalars scalars = options.Fold(call.Step);
         ArrayView<StepControl> control = _scratch.Control(call);
         if (_facts.Class == DeviceClass.Host)
         {
-            if (_isFactored)
-            {
-                StepOnHost<FactoredMoments>(stream, call, control, memory, scalars);
-            }
-            else
-            {
-                StepOnHost<WholeMoments>(stream, call, control, memory, scalars);
-            }
-
+            StepOnHost(stream, call, control, memory, scalars);
             return;
         }
 
         UpdateCall written = call;
         // Every pass obeys the control, which is always there.
         written.Extras = call.Extras with { Control = default };
-        if (_isFactored)
-        {
-            UpdateDispatch.Run(written, new Launch<FactoredMoments>(this, stream, control, memory, scalars));
-        }
-        else
-        {
-            UpdateDispatch.Run(written, new Launch<WholeMoments>(this, stream, control, memory, scalars));
-        }
+        UpdateDispatch.Run(written, new Launch(this, stream, control, memory, scalars));
     }
 
-    /// <summary>Frees the scratch memory; enqueued work must have ended.</summary>
-    public void Dispose() => _scratch.Dispose();
-
-    internal static PieceLayout VectorLayout(long length)
+    /// <summary>Frees the tables and the scratch memory; enqueued work must have ended.</summary>
+    public void Dispose()
     {
-        Require.InRange(length, 0, (1L << 38) + 1);
-        return new PieceLayout(1, length);
+        _scratch.Dispose();
+        _pieces.Dispose();
+        _sizes.Dispose();
+        _rowTable.Dispose();
+        _columnPieces.Dispose();
+        _columnRuns.Dispose();
+        _matrices.Dispose();
+        _tensorSums.Dispose();
+        _rowSums.Dispose();
     }
 
-    internal static PieceLayout MatrixLayout(int rows, int columns)
+    /// <summary>Shapes one after the other, each from a block of its own on.</summary>
+    internal static AdafactorShape[] Placed(IReadOnlyList<long[]> shapes)
     {
-        Require.AtLeast(rows, 0);
-        Require.AtLeast(columns, 0);
-        var layout = new PieceLayout(rows, columns);
-        Require.InRange(layout.Count, 0, int.MaxValue, nameof(rows));
-        return layout;
+        Require.NotNull(shapes);
+        var placed = new AdafactorShape[shapes.Count];
+        long blocks = 0;
+        long rows = 0;
+        long columns = 0;
+        for (int i = 0; i < placed.Length; i++)
+        {
+            Require.NotNull(shapes[i], nameof(shapes));
+            placed[i] = AdafactorShape.Of(shapes[i], nameof(shapes)) with
+            {
+                First = blocks * Update.BlockLength,
+                FirstRow = rows,
+                FirstColumn = columns,
+            };
+            blocks += Arena.Blocks(placed[i].Length);
+            Require.InRange(blocks, 0, int.MaxValue, nameof(shapes));
+            rows += placed[i].RowLength;
+            columns += placed[i].ColumnLength;
+        }
+
+        return placed;
     }
 
-    private unsafe void StepOnHost<TMoments>(
+    private unsafe void StepOnHost(
         AcceleratorStream stream, in UpdateCall call, ArrayView<StepControl> control, in Memory memory,
         in AdafactorScalars scalars)
-        where TMoments : struct, ISecondMoments
     {
         if (!HostTensors.TryResolve(call, out HostTensors tensors))
         {
             return;
         }
 
-        float* moments = HostTensors.Floats(call.A);
-        HostPieces.Run(
-            new HostAdafactorSquares<TMoments> { Tensors = tensors, Moments = moments, Scalars = scalars }, _layout,
-            HostTensors.Floats(memory.PiecesX), HostTensors.Floats(memory.PiecesY), _facts.Cores);
-        if (TMoments.IsFactored)
-        {
-            var columns = new HostAdafactorColumns
-            {
-                Tensors = tensors,
-                Layout = _layout,
-                Squares = HostTensors.Floats(memory.ColumnSquares),
-            };
-            HostPool.Run(columns, columns.Units, grain: 1, _facts.Cores);
-        }
-
-        Scale<TMoments>(stream, call, control, memory, scalars);
-        var update = new HostAdafactorUpdate<TMoments>
+        float* rows = HostTensors.Floats(call.A);
+        Squares<FactoredMoments>(tensors, rows, memory, scalars, 0, _longEnd);
+        Squares<NarrowMoments>(tensors, rows, memory, scalars, _longEnd, _narrowEnd);
+        Squares<WholeMoments>(tensors, rows, memory, scalars, _narrowEnd, _pieces.Length);
+        var columns = new HostAdafactorColumns
         {
             Tensors = tensors,
-            Moments = moments,
-            Columns = HostTensors.Floats(call.B),
-            Numbers = HostTensors.Floats(memory.Numbers),
+            Table = (AdafactorColumnPiece*)_columnPieces.Address,
+            Squares = HostTensors.Floats(memory.ColumnSquares),
+        };
+        // As much work for a thread as pieces of that number are.
+        long grain = Math.Max(1, HostPieces.Grain * _columnPieces.Length / _pieces.Length);
+        HostPool.Run(columns, _columnPieces.Length, grain, _facts.Cores);
+        Scale(stream, call.A, call.B, control, memory, scalars);
+        UpdateSquares<FactoredMoments>(tensors, call, memory, scalars, 0, _longEnd);
+        UpdateSquares<NarrowMoments>(tensors, call, memory, scalars, _longEnd, _narrowEnd);
+        UpdateSquares<WholeMoments>(tensors, call, memory, scalars, _narrowEnd, _pieces.Length);
+        Rate(stream, memory, scalars);
+        Apply<FactoredMoments>(tensors, call, memory, scalars, 0, _longEnd);
+        Apply<NarrowMoments>(tensors, call, memory, scalars, _longEnd, _narrowEnd);
+        Apply<WholeMoments>(tensors, call, memory, scalars, _narrowEnd, _pieces.Length);
+    }
+
+    private unsafe void Squares<TMoments>(
+        in HostTensors tensors, float* rows, in Memory memory, in AdafactorScalars scalars, int first, int end)
+        where TMoments : struct, ISecondMoments
+    {
+        var squares = new HostAdafactorSquares<TMoments>
+        {
+            Tensors = tensors,
+            Table = (AdafactorPiece*)_pieces.Address + first,
+            Sizes = (AdafactorSizes*)_sizes.Address,
+            Rows = rows,
             Scalars = scalars,
         };
         HostPieces.Run(
-            new HostAdafactorUpdateSquares<TMoments> { Update = update }, _layout, null,
-            HostTensors.Floats(memory.PiecesY), _facts.Cores);
-        Clip(stream, memory, scalars);
-        HostPieces.Run(new HostAdafactorApply<TMoments> { Update = update }, _layout, null, null, _facts.Cores);
+            squares, end - first, HostTensors.Floats(memory.PiecesX), HostTensors.Floats(memory.PiecesY), _facts.Cores);
     }
 
-    // From the sums of pieces and column groups to the second moments of rows and columns, and to the rate.
-    private void Scale<TMoments>(
-        AcceleratorStream stream, in UpdateCall call, ArrayView<StepControl> control, in Memory memory,
-        in AdafactorScalars scalars)
+    private unsafe void UpdateSquares<TMoments>(
+        in HostTensors tensors, in UpdateCall call, in Memory memory, in AdafactorScalars scalars, int first, int end)
         where TMoments : struct, ISecondMoments
     {
-        _sums.Run(stream, memory.PiecesY, memory.Folds, memory.ParameterSum);
-        if (TMoments.IsFactored)
+        var squares = new HostAdafactorUpdateSquares<TMoments>
         {
-            var rows = new AdafactorRows
-            {
-                GradientPieces = memory.PiecesX,
-                RowVariance = call.A,
-                Control = control,
-                Scalars = scalars,
-                PiecesOfRow = (int)_layout.OfRow,
-            };
-            _rows.Run(stream, rows, 0, _layout.Rows, grain: 1024);
-            var columns = new AdafactorColumns
-            {
-                ColumnSquares = memory.ColumnSquares,
-                ColumnVariance = call.B,
-                Control = control,
-                Scalars = scalars,
-                Columns = _layout.Columns,
-                Groups = (int)_groups,
-            };
-            _columns.Run(stream, columns, 0, _layout.Columns, grain: 512);
-            _sums.Run(stream, call.A, memory.Folds, memory.RowSum);
-        }
-
-        var scale = new AdafactorScale
-        {
-            RowSum = memory.RowSum,
-            ParameterSum = memory.ParameterSum,
-            Numbers = memory.Numbers,
-            Scalars = scalars,
+            Update = UpdateOf<TMoments>(tensors, call, memory, scalars, first),
         };
-        _scale.Run(stream, scale, 0, 1);
+        HostPieces.Run(squares, end - first, null, HostTensors.Floats(memory.PiecesY), _facts.Cores);
     }
 
-    private void Clip(AcceleratorStream stream, in Memory memory, in AdafactorScalars scalars)
+    private void Apply<TMoments>(
+        in HostTensors tensors, in UpdateCall call, in Memory memory, in AdafactorScalars scalars, int first, int end)
+        where TMoments : struct, ISecondMoments
     {
-        _sums.Run(stream, memory.PiecesY, memory.Folds, memory.UpdateSum);
-        var clip = new AdafactorClip { UpdateSum = memory.UpdateSum, Numbers = memory.Numbers, Scalars = scalars };
-        _clip.Run(stream, clip, 0, 1);
+        var apply = new HostAdafactorApply<TMoments>
+        {
+            Update = UpdateOf<TMoments>(tensors, call, memory, scalars, first),
+        };
+        unsafe
+        {
+            HostPieces.Run(apply, end - first, null, null, _facts.Cores);
+        }
+    }
+
+    private unsafe HostAdafactorUpdate<TMoments> UpdateOf<TMoments>(
+        in HostTensors tensors, in UpdateCall call, in Memory memory, in AdafactorScalars scalars, int first)
+        where TMoments : struct, ISecondMoments => new()
+        {
+            Tensors = tensors,
+            Table = (AdafactorPiece*)_pieces.Address + first,
+            Rows = HostTensors.Floats(call.A),
+            Columns = HostTensors.Floats(call.B),
+            Scales = HostTensors.Floats(memory.Scales),
+            Rates = HostTensors.Floats(memory.Rates),
+            Scalars = scalars,
+        };
+
+    // From the sums of pieces and column groups to the second moments of rows and columns, and to the scales.
+    private void Scale(
+        AcceleratorStream stream, ArrayView<float> rowVariance, ArrayView<float> columnVariance,
+        ArrayView<StepControl> control, in Memory memory, in AdafactorScalars scalars)
+    {
+        _tensorSums.Run(stream, memory.PiecesY, memory.ParameterSums);
+        var rows = new AdafactorRows
+        {
+            GradientPieces = memory.PiecesX,
+            Rows = _rowTable.View,
+            Sizes = _sizes.View,
+            RowVariance = rowVariance,
+            Control = control,
+            Scalars = scalars,
+        };
+        _rows.Run(stream, rows, 0, _rowTable.Length, grain: 1024);
+        var columns = new AdafactorColumns
+        {
+            ColumnSquares = memory.ColumnSquares,
+            ColumnVariance = columnVariance,
+            Sizes = _sizes.View,
+            Control = control,
+            Scalars = scalars,
+        };
+        _columns.Run(stream, columns, _columnRuns, 0, _columnRuns.Length, grain: 2);
+        _rowSums.Run(stream, rowVariance, memory.RowSums);
+        var scales = new AdafactorScales
+        {
+            RowSums = memory.RowSums,
+            Sizes = _sizes.View,
+            Scalars = scalars,
+            Scales = memory.Scales,
+        };
+        _scales.Run(stream, scales, _matrices, 0, _matrices.Length);
+    }
+
+    private void Rate(AcceleratorStream stream, in Memory memory, in AdafactorScalars scalars)
+    {
+        _tensorSums.Run(stream, memory.PiecesY, memory.UpdateSums);
+        var rates = new AdafactorRates
+        {
+            ParameterSums = memory.ParameterSums,
+            UpdateSums = memory.UpdateSums,
+            Sizes = _sizes.View,
+            Scalars = scalars,
+            Rates = memory.Rates,
+        };
+        _rates.Run(stream, rates, 0, _sizes.Length);
     }
 
     private struct Memory
     {
-        internal ArrayView<float> Numbers;
-        internal ArrayView<float> RowSum;
-        internal ArrayView<float> ParameterSum;
-        internal ArrayView<float> UpdateSum;
+        internal ArrayView<float> Scales; // of matrices
+        internal ArrayView<float> Rates;  // of tensors
+        internal ArrayView<float> RowSums;
+        internal ArrayView<float> ParameterSums;
+        internal ArrayView<float> UpdateSums;
         internal ArrayView<float> PiecesX; // squares of gradients
         internal ArrayView<float> PiecesY; // of parameters, then of updates
         internal ArrayView<float> LanesX;
         internal ArrayView<float> LanesY;
         internal ArrayView<float> ColumnSquares;
-        internal ArrayView<float> Folds;
     }
 
     [UnconditionalSuppressMessage("AOT", "IL3050", Justification = LoadedKernels.Told)]
-    private readonly struct Launch<TMoments>(
+    private readonly struct Launch(
         Adafactor adafactor, AcceleratorStream stream, ArrayView<StepControl> control, Memory memory,
         AdafactorScalars scalars) : IUpdateLaunch
-        where TMoments : struct, ISecondMoments
     {
         public void Run<TParam, TGrad, TExtras>(UpdateTensors<TParam, TGrad> t, TExtras extras)
             where TParam : struct, IStorage
             where TGrad : struct, IStorage
             where TExtras : struct, IExtras
         {
-            Loaded<TParam, TGrad, TMoments, TExtras> kernels = adafactor._kernels.Get(
-                static (accelerator, facts) => new Loaded<TParam, TGrad, TMoments, TExtras>(accelerator, facts));
-            PieceLayout layout = adafactor._layout;
-            var squares = new AdafactorSquares<TParam, TGrad, TMoments>
+            Tensors<TParam, TGrad> tensors = adafactor._kernels.Get(
+                static (accelerator, facts) => new Tensors<TParam, TGrad>(accelerator, facts));
+            DeviceTable<AdafactorPiece> pieces = adafactor._pieces;
+            int count = pieces.Length;
+            int narrow = adafactor._longEnd;
+            int whole = adafactor._narrowEnd;
+            var squares = new AdafactorSquares<TParam, TGrad, FactoredMoments>
             {
                 T = t,
                 Control = control,
@@ -328,35 +429,37 @@ public sealed class Adafactor : IDisposable
                 GradientSquares = memory.LanesX,
                 ParameterSquares = memory.LanesY,
             };
-            kernels.Squares.Run(stream, squares, layout);
-            SumPieces(TMoments.IsFactored);
-            if (TMoments.IsFactored)
-            {
-                Columns(kernels, t);
-            }
-
-            UpdateCall state = new() { A = t.A, B = t.B };
-            adafactor.Scale<TMoments>(stream, state, control, memory, scalars);
-            var update = new AdafactorUpdateSquares<TParam, TGrad, TMoments>
+            tensors.Squares.Run(stream, new() { Pass = squares }, pieces, 0, whole);
+            var moments = new AdafactorSquares<TParam, TGrad, WholeMoments>
             {
                 T = t,
                 Control = control,
-                Numbers = memory.Numbers,
                 Scalars = scalars,
-                UpdateSquares = memory.LanesY,
+                GradientSquares = memory.LanesX,
+                ParameterSquares = memory.LanesY,
             };
-            kernels.UpdateSquares.Run(stream, update, layout);
+            tensors.Moments.Run(
+                stream, new() { Pass = moments }, pieces, whole, adafactor._wholeFullEnd, isFull: true);
+            tensors.MomentTails.Run(stream, new() { Pass = moments }, pieces, adafactor._wholeFullEnd, count);
+            SumPieces(hasX: adafactor._rowTable.Length > 0);
+            var shortRows = new AdafactorShortRows<TParam, TGrad>
+            {
+                T = t,
+                Control = control,
+                Sizes = adafactor._sizes.View,
+                Scalars = scalars,
+            };
+            tensors.ShortRows.Run(stream, shortRows, pieces, narrow, whole);
+            Columns(tensors, t);
+            adafactor.Scale(stream, t.A, t.B, control, memory, scalars);
+            UpdateSquares<TParam, TGrad, FactoredMoments>(t, 0, narrow);
+            UpdateSquares<TParam, TGrad, NarrowMoments>(t, narrow, whole);
+            UpdateSquares<TParam, TGrad, WholeMoments>(t, whole, count);
             SumPieces(hasX: false);
-            adafactor.Clip(stream, memory, scalars);
-            var apply = new AdafactorApply<TParam, TGrad, TMoments, TExtras>
-            {
-                T = t,
-                Extras = extras,
-                Control = control,
-                Numbers = memory.Numbers,
-                Scalars = scalars,
-            };
-            kernels.Apply.Run(stream, apply, layout);
+            adafactor.Rate(stream, memory, scalars);
+            Apply<TParam, TGrad, FactoredMoments, TExtras>(t, extras, 0, adafactor._longFullEnd, narrow);
+            Apply<TParam, TGrad, NarrowMoments, TExtras>(t, extras, narrow, narrow, whole);
+            Apply<TParam, TGrad, WholeMoments, TExtras>(t, extras, whole, adafactor._wholeFullEnd, count);
         }
 
         private void SumPieces(bool hasX)
@@ -369,58 +472,117 @@ public sealed class Adafactor : IDisposable
                 SumsY = memory.PiecesY,
                 HasX = hasX ? 1 : 0,
             };
-            adafactor._pieceSums.Run(stream, sums, 0, adafactor._layout.Count);
+            adafactor._pieceSums.Run(stream, sums, 0, adafactor._pieces.Length);
         }
 
-        private void Columns<TParam, TGrad, TExtras>(
-            Loaded<TParam, TGrad, TMoments, TExtras> kernels, UpdateTensors<TParam, TGrad> t)
+        private void Columns<TParam, TGrad>(Tensors<TParam, TGrad> tensors, UpdateTensors<TParam, TGrad> t)
             where TParam : struct, IStorage
             where TGrad : struct, IStorage
-            where TExtras : struct, IExtras
         {
-            PieceLayout layout = adafactor._layout;
+            DeviceTable<AdafactorColumnPiece> pieces = adafactor._columnPieces;
             var groups = new AdafactorColumnGroups<TParam, TGrad>
             {
                 T = t,
                 Control = control,
-                Columns = layout.Columns,
                 ColumnSquares = memory.ColumnSquares,
             };
-            long full = layout.Rows / GroupRows;
-            kernels.ColumnGroups.Run(stream, groups, new PieceLayout(full, layout.Columns));
-            if (full < adafactor._groups)
+            tensors.ColumnGroups.Run(stream, groups, pieces, 0, adafactor._groupsFullEnd, isFull: true);
+            tensors.ColumnGroups.Run(stream, groups, pieces, adafactor._groupsFullEnd, adafactor._groupsEnd);
+            var tails = new AdafactorColumnTails<TParam, TGrad>
             {
-                var tail = new AdafactorColumnTail<TParam, TGrad>
-                {
-                    T = t,
-                    Control = control,
-                    FirstRow = full * GroupRows,
-                    EndRow = layout.Rows,
-                    Columns = layout.Columns,
-                    ColumnSquares = memory.ColumnSquares,
-                };
-                kernels.ColumnTail.Run(stream, tail, 0, layout.Columns);
+                T = t,
+                Control = control,
+                ColumnSquares = memory.ColumnSquares,
+            };
+            tensors.ColumnTails.Run(stream, tails, pieces, adafactor._groupsEnd, pieces.Length);
+        }
+
+        private void UpdateSquares<TParam, TGrad, TMoments>(UpdateTensors<TParam, TGrad> t, int first, int end)
+            where TParam : struct, IStorage
+            where TGrad : struct, IStorage
+            where TMoments : struct, ISecondMoments
+        {
+            if (first == end)
+            {
+                return;
             }
+
+            var update = new AdafactorUpdateSquares<TParam, TGrad, TMoments>
+            {
+                T = t,
+                Control = control,
+                Scales = memory.Scales,
+                Scalars = scalars,
+                UpdateSquares = memory.LanesY,
+            };
+            adafactor._kernels
+                .Get(static (accelerator, facts) => new Updates<TParam, TGrad, TMoments>(accelerator, facts))
+                .Squares.Run(stream, new() { Pass = update }, adafactor._pieces, first, end);
+        }
+
+        private void Apply<TParam, TGrad, TMoments, TExtras>(
+            UpdateTensors<TParam, TGrad> t, TExtras extras, int first, int fullEnd, int end)
+            where TParam : struct, IStorage
+            where TGrad : struct, IStorage
+            where TMoments : struct, ISecondMoments
+            where TExtras : struct, IExtras
+        {
+            if (first == end)
+            {
+                return;
+            }
+
+            var apply = new AdafactorApply<TParam, TGrad, TMoments, TExtras>
+            {
+                T = t,
+                Extras = extras,
+                Control = control,
+                Scales = memory.Scales,
+                Rates = memory.Rates,
+                Scalars = scalars,
+            };
+            TableLauncher<AdafactorApply<TParam, TGrad, TMoments, TExtras>, AdafactorPiece> launcher =
+                adafactor._kernels.Get(
+                    static (accelerator, facts) =>
+                        new TableLauncher<AdafactorApply<TParam, TGrad, TMoments, TExtras>, AdafactorPiece>(
+                            accelerator, facts));
+            launcher.Run(stream, apply, adafactor._pieces, first, fullEnd, isFull: true);
+            launcher.Run(stream, apply, adafactor._pieces, fullEnd, end);
         }
     }
 
+    /// <summary>The passes that do not depend on the extras.</summary>
     [RequiresDynamicCode(LoadedKernels.Reason)]
-    private sealed class Loaded<TParam, TGrad, TMoments, TExtras>(Accelerator accelerator, DeviceFacts facts)
+    private sealed class Tensors<TParam, TGrad>(Accelerator accelerator, DeviceFacts facts)
+        where TParam : struct, IStorage
+        where TGrad : struct, IStorage
+    {
+        internal TableLauncher<AdafactorLane<AdafactorSquares<TParam, TGrad, FactoredMoments>>, AdafactorPiece> Squares
+        { get; } = new(accelerator, facts);
+
+        internal TableLauncher<AdafactorFullLane<AdafactorSquares<TParam, TGrad, WholeMoments>>, AdafactorPiece> Moments
+        { get; } = new(accelerator, facts);
+
+        internal TableLauncher<AdafactorLane<AdafactorSquares<TParam, TGrad, WholeMoments>>, AdafactorPiece> MomentTails
+        { get; } = new(accelerator, facts);
+
+        internal TableLauncher<AdafactorShortRows<TParam, TGrad>, AdafactorPiece> ShortRows { get; } =
+            new(accelerator, facts);
+
+        internal TableLauncher<AdafactorColumnGroups<TParam, TGrad>, AdafactorColumnPiece> ColumnGroups { get; } =
+            new(accelerator, facts);
+
+        internal TableLauncher<AdafactorColumnTails<TParam, TGrad>, AdafactorColumnPiece> ColumnTails { get; } =
+            new(accelerator, facts);
+    }
+
+    [RequiresDynamicCode(LoadedKernels.Reason)]
+    private sealed class Updates<TParam, TGrad, TMoments>(Accelerator accelerator, DeviceFacts facts)
         where TParam : struct, IStorage
         where TGrad : struct, IStorage
         where TMoments : struct, ISecondMoments
-        where TExtras : struct, IExtras
     {
-        internal PieceLauncher<AdafactorSquares<TParam, TGrad, TMoments>> Squares { get; } = new(accelerator, facts);
-
-        internal PieceUpdateLauncher<AdafactorColumnGroups<TParam, TGrad>> ColumnGroups { get; } = new(accelerator, facts);
-
-        internal ItemLauncher<AdafactorColumnTail<TParam, TGrad>> ColumnTail { get; } = new(accelerator, facts);
-
-        internal PieceLauncher<AdafactorUpdateSquares<TParam, TGrad, TMoments>> UpdateSquares { get; } =
-            new(accelerator, facts);
-
-        internal PieceUpdateLauncher<AdafactorApply<TParam, TGrad, TMoments, TExtras>> Apply { get; } =
-            new(accelerator, facts);
+        internal TableLauncher<AdafactorLane<AdafactorUpdateSquares<TParam, TGrad, TMoments>>, AdafactorPiece> Squares
+        { get; } = new(accelerator, facts);
     }
 }

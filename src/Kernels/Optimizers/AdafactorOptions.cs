@@ -1,7 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using ILGPU.Runtime;
 using Kernels.DeviceCode.Optimizers;
-using Kernels.Launching;
 using Kernels.Validation;
 
 namespace Kernels.Optimizers;
@@ -9,7 +8,7 @@ namespace Kernels.Optimizers;
 /// <summary>
 /// Adafactor (Shazeer, Stern 2018, arXiv:1804.04235), as in PyTorch: second moments kept as means of rows and columns,
 /// steps relative to the size of the parameters. State: <c>row_var</c>, <c>col_var</c> of a matrix, <c>variance</c> of a
-/// vector. 28 bytes a parameter of a matrix (F32).
+/// vector. Of more than two dimensions the last two are those of matrices. 28 bytes a parameter of a matrix (F32).
 /// </summary>
 /// <remarks>The decay is always decoupled.</remarks>
 [RequiresDynamicCode(LoadedKernels.Reason)]
@@ -53,7 +52,7 @@ public sealed record AdafactorOptions : OptimizerOptions
         Require.InRange(ClipThreshold, 1, float.MaxValue, $"{name}.{nameof(ClipThreshold)}");
     }
 
-    internal AdafactorScalars Fold(int step, PieceLayout layout)
+    internal AdafactorScalars Fold(int step)
     {
         double share = Math.Pow(step, Beta2Decay);
         return new AdafactorScalars
@@ -65,9 +64,6 @@ public sealed record AdafactorOptions : OptimizerOptions
             RelativeStep = (float)Math.Min(LearningRate, 1 / Math.Sqrt(step)),
             InverseD = (float)(1 / ClipThreshold),
             Shrink = (float)(1 - LearningRate * WeightDecay),
-            InverseRoot = (float)(1 / Math.Sqrt((double)layout.Rows * layout.Columns)),
-            InverseRows = (float)(1.0 / layout.Rows),
-            InverseColumns = (float)(1.0 / layout.Columns),
         };
     }
 }

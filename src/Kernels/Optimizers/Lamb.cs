@@ -194,11 +194,10 @@ public sealed class Lamb : IDisposable
             return;
         }
 
-        var layout = new PieceLayout(1, call.Length);
         float* m = HostTensors.Floats(call.A);
         float* v = HostTensors.Floats(call.B);
         HostPieces.Run(
-            new HostLambMoments { Tensors = tensors, M = m, V = v, Scalars = scalars }, layout,
+            new HostLambMoments { Tensors = tensors, M = m, V = v, Scalars = scalars, Length = call.Length }, _blocks,
             HostTensors.Floats(memory.ParameterPieces), HostTensors.Floats(memory.DirectionPieces), _facts.Cores);
         Rates(stream, memory, scalars);
         var apply = new HostLambApply
@@ -209,8 +208,9 @@ public sealed class Lamb : IDisposable
             Scalars = scalars,
             Rates = HostTensors.Floats(memory.Rates),
             SegmentOf = (int*)_segmentOf.NativePtr,
+            Length = call.Length,
         };
-        HostPieces.Run(apply, layout, null, null, _facts.Cores);
+        HostPieces.Run(apply, _blocks, null, null, _facts.Cores);
     }
 
     // From the sums of the pieces to the rate of each segment.
@@ -260,7 +260,7 @@ public sealed class Lamb : IDisposable
         {
             Loaded<TParam, TGrad, TExtras> kernels = lamb._kernels.Get(
                 static (accelerator, facts) => new Loaded<TParam, TGrad, TExtras>(accelerator, facts));
-            var layout = new PieceLayout(1, length);
+            var layout = new PieceLayout(length);
             var moments = new LambMoments<TParam, TGrad>
             {
                 T = t,

@@ -72,6 +72,9 @@ public sealed partial class CompletenessTests
             "FactoredMoments", typeof(AdafactorReference), typeof(AdafactorProperties),
             "Optimizers/WholeTensorBenchmarks.AdafactorMatrix"),
         new(
+            "NarrowMoments", typeof(AdafactorReference), typeof(AdafactorProperties),
+            "Optimizers/WholeTensorBenchmarks.AdafactorMatrix"),
+        new(
             "WholeMoments", typeof(AdafactorReference), typeof(AdafactorProperties),
             "Optimizers/WholeTensorBenchmarks.AdafactorMatrix"),
         new("Batch*", typeof(BatchTestReference), typeof(BatchTestProperties), "Optimizers/BatchTestBenchmarks.Augmented"),
@@ -225,8 +228,10 @@ public sealed partial class CompletenessTests
     // What walks and kernels take as their mathematics; storages and accesses move bits and are in StorageTests.
     private static readonly Type[] s_mathematics =
     [
-        typeof(IUpdateRule), typeof(IExtras), typeof(IItemWork), typeof(IBlockWork), typeof(ISquareSource),
-        typeof(IActivation), typeof(ICodeMetric), typeof(ISegmentEnd), typeof(IPiecePass), typeof(IPieceUpdate), typeof(ISecondMoments),
+        typeof(IUpdateRule), typeof(IExtras), typeof(IItemWork), typeof(IBlockWork), typeof(ITableWork),
+        typeof(ISquareSource),
+        typeof(IActivation), typeof(ICodeMetric), typeof(ISegmentEnd), typeof(IPiecePass), typeof(IPieceUpdate),
+        typeof(ISecondMoments), typeof(IAdafactorPass),
     ];
 
     private static readonly string[] s_names =

@@ -1,3 +1,4 @@
+using System.Globalization;
 using ILGPU;
 using ILGPU.Runtime;
 using Kernels.Launching;
@@ -19,8 +20,22 @@ public sealed class AdafactorProperties
     [InlineData(33, 31, 0.3, true)]
     [InlineData(65, 257, 0, false)]
     [InlineData(3, 1025, 0.1, false)]
+    [InlineData(150, 3, 0.1, false)]
+    [InlineData(129, 32, 0, false)]
+    [InlineData(300, 1, 0, false)]
     public void A_matrix_matches_the_reference_in_every_walk(int rows, int columns, double decay, bool maximize) =>
-        Check((rows, columns), rows * columns, Options(decay, maximize));
+        Check([rows, columns], rows * columns, Options(decay, maximize));
+
+    [Theory]
+    [InlineData(5, 7, 1, 1)]
+    [InlineData(2, 33, 3, 3)]
+    [InlineData(1, 3, 7, 32)]
+    [InlineData(2, 2, 67, 31)]
+    [InlineData(300, 1, 1, 2)]
+    [InlineData(1, 3, 65, 33)]
+    [InlineData(2, 2, 3, 300)]
+    public void Matrices_of_one_tensor_match_the_reference_in_every_walk(int d, int c, int rows, int columns) =>
+        Check([d, c, rows, columns], d * c * rows * columns, Options(0.1, maximize: false));
 
     [Theory]
     [InlineData(1)]
@@ -28,13 +43,16 @@ public sealed class AdafactorProperties
     [InlineData(257)]
     [InlineData(1024)]
     [InlineData(1025)]
-    public void A_vector_matches_the_reference_in_every_walk(int n) => Check(null, n, Options(0.3, maximize: false));
+    public void A_vector_matches_the_reference_in_every_walk(int n) => Check([n], n, Options(0.3, maximize: false));
 
     [Fact]
     public void Sums_over_many_rows_are_folded()
     {
-        Check(null, 70_001, Options(0.1, maximize: false), tiny: false);
-        Check((200, 40), 8000, Options(0.1, maximize: false), tiny: false);
+        Check([70_001], 70_001, Options(0.1, maximize: false), tiny: false);
+        Check([200, 40], 8000, Options(0.1, maximize: false), tiny: false);
+        // More than 256 sums of a fold, of one matrix and of several.
+        Check([16_500, 1], 16_500, Options(0.1, maximize: false), tiny: false);
+        Check([90, 200, 1], 18_000, Options(0.1, maximize: false), tiny: false);
     }
 
     [Theory]
@@ -51,8 +69,9 @@ public sealed class AdafactorProperties
                 new() { Beta2Decay = 0 }, new() { Beta2Decay = -2, LearningRate = 0.9 },
             ])
         {
-            Check((6, 10), p, g, options);
-            Check(null, p, g, options);
+            Check([6, 10], p, g, options);
+            Check([3, 5, 4], p, g, options);
+            Check([60], p, g, options);
         }
     }
 
@@ -61,16 +80,17 @@ public sealed class AdafactorProperties
     {
         // From the second step on the step is at most 1 / sqrt(t), and the rate is not.
         var options = new AdafactorOptions { LearningRate = 0.95, WeightDecay = 0.5 };
-        Check((33, 31), 33 * 31, options);
-        Check(null, 257, options);
+        Check([33, 31], 33 * 31, options);
+        Check([257], 257, options);
     }
 
     [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public void Control_scales_and_skips(bool matrix)
+    [InlineData("7, 100")]
+    [InlineData("25, 7, 4")]
+    [InlineData("700")]
+    public void Control_scales_and_skips(string lengths)
     {
-        (int, int)? shape = matrix ? (7, 100) : null;
+        long[] shape = Array.ConvertAll(lengths.Split(','), n => long.Parse(n, CultureInfo.InvariantCulture));
         float[] p = Numbers.LogUniform(700, seed: 1);
         float[] g = Numbers.LogUniform(700, seed: 2);
         foreach ((Accelerator accelerator, DeviceFacts facts) in ReductionDevice.Walks(tiny: true))
@@ -86,13 +106,51 @@ public sealed class AdafactorProperties
     }
 
     [Fact]
+    public void Tensors_step_together_to_the_bits_of_each_alone()
+    {
+        // Full and short pieces of each kind, groups and tails of columns, matrices within a piece and across pieces.
+        long[][] shapes =
+        [
+            [300], [33, 31], [65, 257], [1], [0, 5], [5, 3, 3, 3], [2, 70, 300], [1024], [], [2, 3, 70, 32], [9, 1, 1],
+            [130, 512], [700],
+        ];
+        float[][] p = [.. shapes.Select((shape, i) => Numbers.LogUniform(Elements(shape), seed: i))];
+        float[][][] g =
+        [
+            .. Enumerable.Range(1, Steps).Select(step => shapes.Select((shape, i) =>
+                Numbers.LogUniform(Elements(shape), seed: (100 * step) + i)).ToArray()),
+        ];
+        AdafactorOptions options = Options(0.1, maximize: false);
+        foreach ((Accelerator accelerator, DeviceFacts facts) in ReductionDevice.Walks(tiny: true))
+        {
+            float[][] together = Run(accelerator, facts, shapes, Padded(p), [.. g.Select(Padded)], options, null);
+            long first = 0;
+            long row = 0;
+            long column = 0;
+            for (int i = 0; i < shapes.Length; i++)
+            {
+                float[][] alone = Run(accelerator, facts, [shapes[i]], p[i], [.. g.Select(step => step[i])], options, null);
+                Assert.Equal(alone[0], together[0].AsSpan((int)first, alone[0].Length).ToArray());
+                Assert.Equal(alone[1], together[1].AsSpan((int)row, alone[1].Length).ToArray());
+                Assert.Equal(alone[2], together[2].AsSpan((int)column, alone[2].Length).ToArray());
+                first += (alone[0].Length + 255) / 256 * 256;
+                row += alone[1].Length;
+                column += alone[2].Length;
+            }
+
+            Assert.Equal((together[0].Length, together[1].Length, together[2].Length), (first, row, column));
+        }
+    }
+
+    [Fact]
     public void Nothing_to_do_is_no_work_and_zeros_take_no_step()
     {
         Accelerator accelerator = ReductionDevice.Chosen;
         DeviceFacts facts = DeviceFacts.Of(accelerator);
         float[] p = Numbers.LogUniform(6, seed: 1);
-        Assert.Equal(p, Run(accelerator, facts, (2, 3), p, [new float[6]], new(), null)[0]);
-        Assert.Equal(p, Run(accelerator, facts, null, p, [new float[6]], new(), null)[0]);
+        Assert.Equal(p, Run(accelerator, facts, [2, 3], p, [new float[6]], new(), null)[0]);
+        Assert.Equal(p, Run(accelerator, facts, [3, 1, 2], p, [new float[6]], new(), null)[0]);
+        Assert.Equal(p, Run(accelerator, facts, [6], p, [new float[6]], new(), null)[0]);
         using var empty = new Adafactor(accelerator, 0, 5);
         using var columns = new GuardedTensor(accelerator, new float[5]);
         empty.Step(accelerator.DefaultStream, default, default, default, columns.Floats, 1, new());
@@ -105,9 +163,17 @@ public sealed class AdafactorProperties
         Accelerator accelerator = ReductionDevice.Chosen;
         AcceleratorStream stream = accelerator.DefaultStream;
         Assert.Throws<ArgumentNullException>("accelerator", () => new Adafactor(null!, 1));
-        Assert.Throws<ArgumentOutOfRangeException>("length", () => new Adafactor(accelerator, -1));
-        Assert.Throws<ArgumentOutOfRangeException>("rows", () => new Adafactor(accelerator, -1, 1));
-        Assert.Throws<ArgumentOutOfRangeException>("columns", () => new Adafactor(accelerator, 1, -1));
+        Assert.Throws<ArgumentNullException>("shapes", () => new Adafactor(accelerator, (IReadOnlyList<long[]>)null!));
+        Assert.Throws<ArgumentNullException>("shapes", () => new Adafactor(accelerator, [[2, 3], null!]));
+        Assert.Throws<ArgumentOutOfRangeException>("shapes", () => new Adafactor(accelerator, [[2, 3], [4, -1]]));
+        Assert.Throws<ArgumentOutOfRangeException>("shapes", () => new Adafactor(accelerator, [[1L << 38], [1L << 38], [1L << 38]]));
+        Assert.Throws<ArgumentOutOfRangeException>("shape", () => new Adafactor(accelerator, -1));
+        Assert.Throws<ArgumentOutOfRangeException>("shape", () => new Adafactor(accelerator, -1, 1));
+        Assert.Throws<ArgumentOutOfRangeException>("shape", () => new Adafactor(accelerator, 1, -1));
+        Assert.Throws<ArgumentOutOfRangeException>("shape", () => new Adafactor(accelerator, 0, 1L << 40));
+        Assert.Throws<ArgumentOutOfRangeException>("shape", () => new Adafactor(accelerator, 1 << 20, 1 << 20));
+        // Each row of 33 elements is a piece of its own, and 2^31 are too many.
+        Assert.Throws<ArgumentOutOfRangeException>("shapes", () => new Adafactor(accelerator, 1L << 31, 33));
         using var matrix = new Adafactor(accelerator, 2, 3);
         using var all = accelerator.Allocate1D<float>(32);
         ArrayView<float> p = all.View.BaseView.SubView(0, 6);
@@ -151,20 +217,19 @@ public sealed class AdafactorProperties
         Maximize = maximize,
     };
 
-    private static void Check((int, int)? shape, int n, AdafactorOptions options, bool tiny = true) => Check(
+    private static void Check(long[] shape, int n, AdafactorOptions options, bool tiny = true) => Check(
         shape, Numbers.LogUniform(n, seed: 1),
         [.. Enumerable.Range(2, Steps).Select(seed => Numbers.LogUniform(n, seed))], options, tiny);
 
     private static void Check(
-        (int Rows, int Columns)? shape, float[] p0, float[][] gradients, AdafactorOptions options, bool tiny = true)
+        long[] shape, float[] p0, float[][] gradients, AdafactorOptions options, bool tiny = true)
     {
         int n = p0.Length;
         var reference = new AdafactorReference(
-            shape, options.LearningRate, options.Beta2Decay, options.Epsilon1, options.Epsilon2, options.ClipThreshold,
+            Array.ConvertAll(shape, d => (int)d), options.LearningRate, options.Beta2Decay, options.Epsilon1, options.Epsilon2, options.ClipThreshold,
             options.WeightDecay, options.Maximize)
         {
-            // A lane, its piece, the pieces of a row, and at most two folds; rows in a group, and groups.
-            ReductionDepth = Math.Min(n, 7 + 5 + 8 + 126),
+            ReductionDepth = Math.Min(n, Depth(shape)),
         };
         Bounded[] p = Array.ConvertAll(p0, x => Bounded.FromDouble(x));
         Bounded[][] state = reference.CreateState(n);
@@ -191,7 +256,7 @@ public sealed class AdafactorProperties
             }
 
             Admits(state[0], last[1]);
-            if (shape is not null)
+            if (shape.Length > 1)
             {
                 Admits(state[1], last[2]);
             }
@@ -204,6 +269,27 @@ public sealed class AdafactorProperties
         }
     }
 
+    /// <summary>The most additions that a square goes through.</summary>
+    private static int Depth(long[] shape)
+    {
+        const int Piece = 7 + 5; // a lane, and the lanes
+        (long rows, long columns) = shape.Length > 1 ? (shape[^2], shape[^1]) : (1, shape[0]);
+        long ofRow = Math.Max(Piece + columns / 256, 31);
+        long ofColumn = 63 + rows / 64; // a group of rows, and the groups
+        long ofMatrix = Folds(rows);
+        long ofTensor = Piece + Folds(Elements(shape)); // more than there are pieces
+        return (int)Math.Max(Math.Max(ofRow, ofColumn), Math.Max(ofMatrix, ofTensor));
+    }
+
+    // Of 64 to 1.
+    private static int Folds(long values) => values <= 1 ? 0 : 63 + Folds((values + 63) / 64);
+
+    private static int Elements(long[] shape) => (int)shape.Aggregate(1L, (product, d) => product * d);
+
+    /// <summary>Tensors one after the other, each from a multiple of 256 elements on.</summary>
+    private static float[] Padded(float[][] tensors) =>
+        [.. tensors.SelectMany(t => t.Concat(new float[(t.Length + 255) / 256 * 256 - t.Length]))];
+
     private static void Admits(Bounded[] expected, float[] got)
     {
         for (int i = 0; i < got.Length; i++)
@@ -213,13 +299,15 @@ public sealed class AdafactorProperties
     }
 
     private static float[][] Run(
-        Accelerator accelerator, DeviceFacts facts, (int Rows, int Columns)? shape, float[] p0, float[][] gradients,
+        Accelerator accelerator, DeviceFacts facts, long[] shape, float[] p0, float[][] gradients,
+        AdafactorOptions options, float[]? controls, float[][]? parameters = null) =>
+        Run(accelerator, facts, [shape], p0, gradients, options, controls, parameters);
+
+    private static float[][] Run(
+        Accelerator accelerator, DeviceFacts facts, long[][] shapes, float[] p0, float[][] gradients,
         AdafactorOptions options, float[]? controls, float[][]? parameters = null)
     {
-        PieceLayout layout = shape is { } s
-            ? Adafactor.MatrixLayout(s.Rows, s.Columns)
-            : Adafactor.VectorLayout(p0.Length);
-        using var kernel = new Adafactor(accelerator, layout, isFactored: shape is not null, facts);
+        using var kernel = new Adafactor(accelerator, Adafactor.Placed(shapes), facts);
         using var p = new GuardedTensor(accelerator, p0);
         using var row = new GuardedTensor(accelerator, new float[kernel.RowVarianceLength]);
         using var column = new GuardedTensor(accelerator, new float[kernel.ColumnVarianceLength]);

@@ -233,9 +233,9 @@ public sealed class WholeTensorExtrasTests
         {
             Algorithm.Lamb => new Lamb(key.Accelerator, [key.Length], key.Facts),
             Algorithm.AdafactorMatrix => new Adafactor(
-                key.Accelerator, Adafactor.MatrixLayout(7, key.Length / 7), isFactored: true, key.Facts),
+                key.Accelerator, Adafactor.Placed([[7, key.Length / 7]]), key.Facts),
             Algorithm.AdafactorVector => new Adafactor(
-                key.Accelerator, Adafactor.VectorLayout(key.Length), isFactored: false, key.Facts),
+                key.Accelerator, Adafactor.Placed([[key.Length]]), key.Facts),
             _ => new AdaGradNorm(key.Accelerator, key.Length, key.Facts),
         });
         switch (launcher)

@@ -180,7 +180,7 @@ public class OptimizerBoundTests
 
     [Fact]
     public void Adafactor_of_a_matrix() => CheckTensors(
-        h => new AdafactorReference((2, 3), h.Rate, weightDecay: h.Decay),
+        h => new AdafactorReference([2, 3], h.Rate, weightDecay: h.Decay),
         (h, t, p, g, state, a) =>
         {
             double w = Math.Pow(t, -0.8);

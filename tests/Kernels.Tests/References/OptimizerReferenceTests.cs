@@ -21,7 +21,7 @@ public class OptimizerReferenceTests
         new DiffGradReference(0.1, amsgrad: true),
         new LambReference(0.1, weightDecay: 0),
         new AdafactorReference(learningRate: 0.1),
-        new AdafactorReference((2, 3), learningRate: 0.1));
+        new AdafactorReference([2, 3], learningRate: 0.1));
 
     [Theory]
     [MemberData(nameof(EveryMethod))]
@@ -252,7 +252,7 @@ public class OptimizerReferenceTests
     public void The_first_step_of_adafactor_on_a_rank_one_gradient_is_its_sign()
     {
         // |g| is an outer product, so the factored estimate is exact: rows 1, 2, columns 1, 3, 5.
-        double[] p = new AdafactorReference((2, 3)).Run(
+        double[] p = new AdafactorReference([2, 3]).Run(
             [1, 1, 1, 1, 1, 1],
             [[1, -3, 5, 2, -6, 10]])[0];
 

@@ -246,6 +246,8 @@ public sealed partial class BadCallTests
             lamb.Step(f.Stream, f.P, f.G, f.M, f.V.SubView(0, 3), 1, new LambOptions());
         });
         yield return Bad<ArgumentNullException>("Adafactor..ctor", "null", "accelerator", _ => new Adafactor(null!, 1));
+        yield return Bad<ArgumentOutOfRangeException>(
+            "Adafactor..ctor", "negative", "shapes", f => new Adafactor(f.Accelerator, [[3, 4], [2, -1]]));
         yield return Bad<ArgumentOutOfRangeException>("Adafactor.Step", "step 0", "step", f =>
         {
             using var adafactor = new Adafactor(f.Accelerator, 16);

@@ -1,5 +1,6 @@
 using System.Reflection;
 using global::TorchSharp;
+using Kernels.Optimizers;
 using Kernels.References;
 using Kernels.References.Optimizers;
 using Kernels.TorchSharp.Optimizers;
@@ -91,6 +92,59 @@ public sealed class ParityTests
         }
 
         Assert.True(last < first / 2, $"The loss fell from {first} to {last}.");
+    }
+
+    [TorchTheory]
+    [InlineData(6, 5, 3, 3)]
+    [InlineData(2, 3, 4, 40)]
+    public void Adafactor_steps_the_kernels_of_a_convolution_as_PyTorch_does(long d, long c, long rows, long columns)
+    {
+        const double Decay = 0.1;
+        long[] shape = [d, c, rows, columns];
+        TorchParameter[] parameters = Tensors.Parameters([shape], seed: 3);
+        using KernelOptimizer ours = KernelOptimizers.Create(
+            parameters, new AdafactorOptions { LearningRate = Rate, WeightDecay = Decay });
+        var reference = new AdafactorReference(Array.ConvertAll(shape, n => (int)n), Rate, weightDecay: Decay);
+        for (int step = 1; step <= 5; step++)
+        {
+            Tensors.SetGradients(parameters, step);
+            Bounded[] p = Bound(Tensors.All(parameters));
+            Bounded[] g = Bound(Tensors.All(parameters.Select(q => q.grad!)));
+            Bounded[][] state = [.. reference.StateNames.Select(n => Bound(State(ours, 1, n)))];
+            double[] theirs = AdafactorStep(
+                step, parameters[0], (KernelState)ours.state_dict().State[0], Decay);
+            Assert.Null(ours.step());
+            reference.Step(step, p, g, state);
+            float[] got = Tensors.All(parameters);
+            for (int i = 0; i < p.Length; i++)
+            {
+                Assert.True(p[i].Admits(got[i]), $"step {step} [{i}]: ours is {got[i]:R}, and must be {p[i]}.");
+                Assert.True(
+                    Math.Abs(theirs[i] - p[i].Value) <= p[i].Bound, $"step {step} [{i}]: PyTorch's is {theirs[i]:R}, ours {p[i]}.");
+            }
+        }
+    }
+
+    /// <summary>What torch.optim.Adafactor makes of a parameter, in binary64.</summary>
+    private static double[] AdafactorStep(int step, TorchParameter parameter, KernelState state, double decay)
+    {
+        using DisposeScope scope = torch.NewDisposeScope();
+        using IDisposable _ = torch.no_grad();
+        torch.Tensor p = parameter.to(torch.ScalarType.Float64);
+        torch.Tensor g = parameter.grad!.to(torch.ScalarType.Float64);
+        double share = Math.Pow(step, -0.8);
+        double least = Math.ScaleB(1, -23);
+        double size = Math.Max(1e-3, p.square().mean().sqrt().item<double>());
+        p = p * (1 - Rate * decay);
+        torch.Tensor row = state["row_var"].to(torch.ScalarType.Float64);
+        torch.Tensor column = state["col_var"].to(torch.ScalarType.Float64);
+        row = row + share * (g.square().mean([-1], keepdim: true) - row);
+        column = column + share * (g.square().mean([-2], keepdim: true) - column);
+        torch.Tensor second = row.matmul(column) / row.mean([-2], keepdim: true).clamp(min: least);
+        torch.Tensor update = second.clamp(min: least * least).rsqrt() * g;
+        double clip = Math.Max(1, update.square().mean().sqrt().item<double>());
+        p = p - size * Math.Min(Rate, 1 / Math.Sqrt(step)) / clip * update;
+        return p.contiguous().data<double>().ToArray();
     }
 
     private static void Agree(string what, Bounded[] wanted, float[] ours, float[] theirs)

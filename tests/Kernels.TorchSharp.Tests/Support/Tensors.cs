@@ -6,8 +6,10 @@ namespace Kernels.TorchSharp.Tests.Support;
 /// <summary>Tensors of tests and their numbers.</summary>
 internal static class Tensors
 {
-    /// <summary>Shapes around the length of a block, with a scalar and a tensor without elements.</summary>
-    internal static readonly long[][] Shapes = [[17, 31], [256], [], [0], [3, 300], [511], [1]];
+    /// <summary>
+    /// Shapes around the length of a block, with a scalar, a tensor without elements and the kernels of convolutions.
+    /// </summary>
+    internal static readonly long[][] Shapes = [[17, 31], [256], [], [0], [3, 300], [511], [1], [8, 5, 3, 3]];
 
     /// <summary>Numbers of both signs between 2^-9 and 2.</summary>
     internal static float[] Draw(int seed, long length)

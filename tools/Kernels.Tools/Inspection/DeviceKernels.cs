@@ -2,6 +2,7 @@ using System.Reflection;
 using Kernels.DeviceCode.Common;
 using Kernels.DeviceCode.Optimizers;
 using Kernels.DeviceCode.Quantization;
+using Kernels.DeviceCode.Reductions;
 using Kernels.DeviceCode.Storage;
 using Four = Kernels.DeviceCode.Quantization.MappingPair<
     Kernels.DeviceCode.Quantization.MappingPair<
@@ -78,10 +79,22 @@ internal static class DeviceKernels
     {
         MethodInfo method = s_methods[id];
         return method.IsGenericMethodDefinition
-            ? [.. Stars(method.GetGenericArguments(), storage)
+            ? [.. TypesOf(method.GetGenericArguments(), storage)
                 .Select(types => new KernelInstance(id, method.MakeGenericMethod(types)))]
             : [new KernelInstance(id, method)];
     }
+
+    /// <summary>The entries of a table are those that the work takes.</summary>
+    private static IEnumerable<Type[]> TypesOf(Type[] arguments, Type? storage) => IsTable(arguments)
+        ? Candidates(arguments[0], storage).Select(work => (Type[])[work, EntryOf(work)])
+        : Stars(arguments, storage);
+
+    private static bool IsTable(Type[] arguments) =>
+        Array.Exists(arguments[0].GetGenericParameterConstraints(), typeof(ITableWork).IsAssignableFrom);
+
+    private static Type EntryOf(Type work) => Array.Find(
+        work.GetInterfaces(), i => i.IsGenericType && i.GetGenericTypeDefinition() == typeof(ITableWork<>))!
+        .GetGenericArguments()[0];
 
     /// <summary>Whether an entry point has a type argument that is a storage, or that has one.</summary>
     internal static bool HasStorage(string id) => Instances(id, typeof(F16))
@@ -120,6 +133,11 @@ internal static class DeviceKernels
         if (storage is not null && wanted.Contains(typeof(IStorage)))
         {
             return [storage];
+        }
+
+        if (Array.Exists(wanted, typeof(ITableWork).IsAssignableFrom))
+        {
+            wanted = [typeof(ITableWork)];
         }
 
         if (Array.Exists(wanted, w => w.IsGenericType && w.GetGenericTypeDefinition() == typeof(IMappingRow<>)))

@@ -38,7 +38,8 @@ internal static class OperationCatalog
             "The trust ratio is of the whole, whatever the shape."),
         new OptimizerOperation<AdafactorOptions>(
             "optimizers/adafactor", "Adafactor (Shazeer and Stern 2018), as in PyTorch.", StepCosts.Adafactor,
-            "A matrix keeps second moments of its rows and columns, a vector of its elements."),
+            "A matrix keeps second moments of its rows and columns, a vector of its elements; of more than two dimensions the "
+            + "last two are those of matrices."),
         new MatrixOptimizerOperation<DctAdamWOptions>(
             "optimizers/dctadamw", "AdamW in the cosines that carry most of a gradient (Modoranu et al. 2025).",
             StepCosts.DctAdamW),

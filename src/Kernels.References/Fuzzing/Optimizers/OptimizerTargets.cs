@@ -104,7 +104,7 @@ internal static class OptimizerTargets
                 ("clipThreshold", draw.OneOf(1d, 2)), ("shape", Shape(draw, n)),
             ],
             c => new AdafactorReference(
-                (int[])c.Options["shape"] is [int rows, int columns] ? (rows, columns) : null, c.Number("learningRate"),
+                (int[])c.Options["shape"], c.Number("learningRate"),
                 c.Number("beta2Decay"), c.Number("epsilon1"), c.Number("epsilon2"), c.Number("clipThreshold"),
                 c.Number("weightDecay"), c.Boolean("maximize")),
             // Several rows of more than 256 columns, and several columns of more than 64 rows, are summed in parts.
@@ -202,6 +202,14 @@ internal static class OptimizerTargets
     {
         int[] rows = [.. Enumerable.Range(1, n).Where(length => n % length == 0)];
         int first = draw.OneOf<int>(rows);
+        if (draw.Once(3))
+        {
+            int[] ofMatrix = [.. rows.Where(length => n / first % length == 0)];
+            int second = draw.OneOf<int>(ofMatrix);
+            draw.Cover("matrices");
+            return [first, second, n / first / second];
+        }
+
         bool isMatrix = draw.Once(2);
         draw.Cover(isMatrix ? "a matrix" : "a vector");
         return isMatrix ? [first, n / first] : [];
