@@ -68,7 +68,9 @@ internal sealed class MutantGenerator : CSharpSyntaxWalker
                 && type.Keyword.IsKind(SyntaxKind.VoidKeyword);
             foreach (SyntaxNode node in member.DescendantNodesAndSelf(inner => inner is not StatementSyntax))
             {
-                if (node is ArrowExpressionClauseSyntax arrow)
+                // What is 0 would be the same.
+                if (node is ArrowExpressionClauseSyntax arrow
+                    && arrow.Expression is not LiteralExpressionSyntax { Token.Value: 0 or 0f or 0d })
                 {
                     changes.Add((name, isVoid
                         ? new TextChange(TextSpan.FromBounds(arrow.SpanStart, member.Span.End), "{ }")

@@ -135,10 +135,12 @@ internal static class MutationCommand
                 output.WriteLine(string.Create(
                     CultureInfo.InvariantCulture,
                     $"{file}: {report.Killed} of {report.Count} killed, {report.Survivors.Count} survived."));
-                foreach (Mutant mutant in report.Survivors)
+                foreach ((string what, Mutant mutant) in
+                    report.Survivors.Select(mutant => ("survived", mutant))
+                        .Concat(report.TooLong.Select(mutant => ("killed by its time", mutant))))
                 {
                     output.WriteLine(
-                        string.Create(CultureInfo.InvariantCulture, $"  {file}:{mutant.Line} {mutant.Member}"));
+                        string.Create(CultureInfo.InvariantCulture, $"  {file}:{mutant.Line} {mutant.Member}: {what}"));
                     output.WriteLine($"  - {mutant.Old}");
                     output.WriteLine($"  + {mutant.New}");
                 }
