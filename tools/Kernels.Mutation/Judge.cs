@@ -9,7 +9,7 @@ namespace Kernels.Mutation;
 
 /// <summary>The process that judges: it runs among the tests, with an assembly that was exchanged.</summary>
 /// <remarks>
-/// Fuzzing and tests in one process, without a test host, cost a mutant half a second where those cost it five.
+/// Fuzzing and tests in one process without a test host: it ends with the first assertion that fails.
 /// </remarks>
 internal static class Judge
 {
@@ -19,10 +19,12 @@ internal static class Judge
     /// <summary>What it returns where nothing fails, and the last line it writes is the seconds of the processor.</summary>
     internal const int Passed = 0;
 
+    /// <summary>What it returns where something fails.</summary>
+    internal const int Failed = 1;
+
     /// <summary>What it returns where it takes longer than it may.</summary>
     internal const int TookTooLong = 10;
 
-    private const int Failed = 1;
     private const string Separator = "--";
 
     /// <summary>The command line that <see cref="Run"/> reads.</summary>
