@@ -6,9 +6,10 @@ namespace Kernels.Mutation;
 /// <summary>The mutants of files, each compiled, fuzzed and tested.</summary>
 /// <param name="sandboxes">One for each job.</param>
 /// <param name="known">Mutants that are known to be equivalent.</param>
+/// <param name="lines">The lines to change; empty for all.</param>
 /// <param name="stop">Ends the run.</param>
 internal sealed class MutationRun(
-    IReadOnlyList<Sandbox> sandboxes, IReadOnlyList<KnownEquivalent> known, CancellationToken stop)
+    IReadOnlyList<Sandbox> sandboxes, IReadOnlyList<KnownEquivalent> known, int[] lines, CancellationToken stop)
 {
     // Without a change all judges of a file take less than a minute.
     private static readonly TimeSpan s_longest = TimeSpan.FromMinutes(5);
@@ -29,7 +30,10 @@ internal sealed class MutationRun(
         TimeSpan longest = s_start + (3 * time);
         var report = new FileReport();
         SourceText text = code.Text(file);
-        IReadOnlyList<Mutant> mutants = MutantGenerator.Mutants(text);
+        Mutant[] mutants =
+        [
+            .. MutantGenerator.Mutants(text).Where(mutant => lines.Length == 0 || lines.Contains(mutant.Line)),
+        ];
         var empties = MutantGenerator.Empties(text);
         string[] members =
         [
@@ -61,7 +65,8 @@ internal sealed class MutationRun(
         }
 
         report.Stale.AddRange(known.Where(each =>
-            string.Equals(each.File, file, StringComparison.Ordinal)
+            lines.Length == 0
+            && string.Equals(each.File, file, StringComparison.Ordinal)
             && !report.Equivalents.Exists(mutant => each.Fits(file, mutant))));
         foreach (Sandbox sandbox in sandboxes)
         {
