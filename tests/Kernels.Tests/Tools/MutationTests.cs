@@ -20,7 +20,7 @@ public class MutationTests
             public float Rate;
 
             [MethodImpl(256)]
-            public readonly float Apply(float p, float g)
+            public readonly float Apply(float p, float g = 0.5f)
             {
                 g = T.Max(g, 0f);
                 return g < p ? p - Rate * g : p;
@@ -62,7 +62,7 @@ public class MutationTests
         Assert.Equal("Rule.Apply", Assert.Single(empties).Key);
         string changed = text.WithChanges(empties["Rule.Apply"]).ToString();
         Assert.Contains(
-            "float g)\n    { return default; }\n}", changed.ReplaceLineEndings("\n"), StringComparison.Ordinal);
+            "float g = 0.5f)\n    { return default; }\n}", changed.ReplaceLineEndings("\n"), StringComparison.Ordinal);
     }
 
     [Fact]
