@@ -8,6 +8,9 @@ internal sealed class FileReport
 
     internal int Killed { get; set; }
 
+    /// <summary>Those of the killed that nothing refutes but the time they take.</summary>
+    internal List<Mutant> TooLong { get; } = [];
+
     /// <summary>Those that pass, and are not known to be equivalent.</summary>
     internal List<Mutant> Survivors { get; } = [];
 

@@ -8,7 +8,8 @@ namespace Kernels.Mutation;
 
 /// <summary>All mutants of a source file, by members in the order of the text.</summary>
 /// <remarks>
-/// Only what members do is changed. Constants that other assemblies see stay: those have the values in them.
+/// Only what members do is changed. Constants and defaults of parameters that other assemblies see stay: those have the
+/// values in them.
 /// </remarks>
 internal sealed class MutantGenerator : CSharpSyntaxWalker
 {
@@ -68,7 +69,9 @@ internal sealed class MutantGenerator : CSharpSyntaxWalker
                 && type.Keyword.IsKind(SyntaxKind.VoidKeyword);
             foreach (SyntaxNode node in member.DescendantNodesAndSelf(inner => inner is not StatementSyntax))
             {
-                if (node is ArrowExpressionClauseSyntax arrow)
+                // What is 0 would be the same.
+                if (node is ArrowExpressionClauseSyntax arrow
+                    && arrow.Expression is not LiteralExpressionSyntax { Token.Value: 0 or 0f or 0d })
                 {
                     changes.Add((name, isVoid
                         ? new TextChange(TextSpan.FromBounds(arrow.SpanStart, member.Span.End), "{ }")
@@ -88,6 +91,15 @@ internal sealed class MutantGenerator : CSharpSyntaxWalker
 
     public override void VisitAttributeList(AttributeListSyntax node)
     {
+    }
+
+    public override void VisitParameter(ParameterSyntax node)
+    {
+        if (node.FirstAncestorOrSelf<MemberDeclarationSyntax>() is { } member
+            && member.Modifiers.Any(SyntaxKind.PrivateKeyword))
+        {
+            base.VisitParameter(node);
+        }
     }
 
     public override void VisitBinaryExpression(BinaryExpressionSyntax node)

@@ -50,6 +50,12 @@ internal static class MutationCommand
             Description = "Files such as Adam.cs or kernels/Optimizers/Adam.cs, or folders; without it all known.",
             Arity = ArgumentArity.ZeroOrMore,
         };
+        var lines = new Option<int[]>("--line")
+        {
+            Description = "Only mutants of this line of the files; may be given more than once.",
+            HelpName = "n",
+            DefaultValueFactory = _ => [],
+        };
         var cases = new Option<int>("--cases")
         {
             Description = "Cases of each operation and mutant.",
@@ -75,6 +81,7 @@ internal static class MutationCommand
             + "2 wrong input; 3 stopped by a signal.")
         {
             files,
+            lines,
             cases,
             jobs,
             device,
@@ -87,13 +94,14 @@ internal static class MutationCommand
             }
 
             return Mutate(
-                MutatedFiles.Find(parsed.GetValue(files) ?? []), parsed.GetValue(cases), parsed.GetValue(jobs),
-                parsed.GetRequiredValue(device), output);
+                MutatedFiles.Find(parsed.GetValue(files) ?? []), parsed.GetValue(lines) ?? [], parsed.GetValue(cases),
+                parsed.GetValue(jobs), parsed.GetRequiredValue(device), output);
         });
         return root;
     }
 
-    private static int Mutate(IReadOnlyList<string> files, int cases, int jobs, string device, TextWriter output)
+    private static int Mutate(
+        IReadOnlyList<string> files, int[] lines, int cases, int jobs, string device, TextWriter output)
     {
         (string root, string build) = Places();
         string tests = Path.Combine(root, "tests", "Kernels.Tests", "bin", build);
@@ -126,7 +134,7 @@ internal static class MutationCommand
                 sandboxes[job].Fill(tests, stop.Token);
             }
 
-            var run = new MutationRun(sandboxes, known, stop.Token);
+            var run = new MutationRun(sandboxes, known, lines, stop.Token);
             foreach (string file in files)
             {
                 ProjectCode code = projects.Single(p => file.StartsWith(p.Key + "/", StringComparison.Ordinal)).Value.Value;
@@ -135,10 +143,12 @@ internal static class MutationCommand
                 output.WriteLine(string.Create(
                     CultureInfo.InvariantCulture,
                     $"{file}: {report.Killed} of {report.Count} killed, {report.Survivors.Count} survived."));
-                foreach (Mutant mutant in report.Survivors)
+                foreach ((string what, Mutant mutant) in
+                    report.Survivors.Select(mutant => ("survived", mutant))
+                        .Concat(report.TooLong.Select(mutant => ("killed by its time", mutant))))
                 {
                     output.WriteLine(
-                        string.Create(CultureInfo.InvariantCulture, $"  {file}:{mutant.Line} {mutant.Member}"));
+                        string.Create(CultureInfo.InvariantCulture, $"  {file}:{mutant.Line} {mutant.Member}: {what}"));
                     output.WriteLine($"  - {mutant.Old}");
                     output.WriteLine($"  + {mutant.New}");
                 }

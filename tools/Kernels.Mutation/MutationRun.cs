@@ -6,38 +6,53 @@ namespace Kernels.Mutation;
 /// <summary>The mutants of files, each compiled, fuzzed and tested.</summary>
 /// <param name="sandboxes">One for each job.</param>
 /// <param name="known">Mutants that are known to be equivalent.</param>
+/// <param name="lines">The lines to change; empty for all.</param>
 /// <param name="stop">Ends the run.</param>
 internal sealed class MutationRun(
-    IReadOnlyList<Sandbox> sandboxes, IReadOnlyList<KnownEquivalent> known, CancellationToken stop)
+    IReadOnlyList<Sandbox> sandboxes, IReadOnlyList<KnownEquivalent> known, int[] lines, CancellationToken stop)
 {
+    // Without a change all judges of a file take less than a minute.
+    private static readonly TimeSpan s_longest = TimeSpan.FromMinutes(5);
+
+    private static readonly TimeSpan s_start = TimeSpan.FromSeconds(5);
+
     /// <summary>Mutates a file.</summary>
     /// <exception cref="InvalidOperationException">Something fails without any change.</exception>
     internal FileReport File(ProjectCode code, string file, Judges judges)
     {
-        if (code.Compile(file) is not { } unchanged || !sandboxes[0].Passes(code.Assembly, unchanged, judges, stop))
+        TimeSpan time = TimeSpan.Zero;
+        if (code.Compile(file) is not { } unchanged
+            || sandboxes[0].Try(code.Assembly, unchanged, judges, s_longest, stop, out time) != Verdict.Passes)
         {
             throw new InvalidOperationException($"{judges}: fails without any change of {file}.");
         }
 
+        TimeSpan longest = s_start + (3 * time);
         var report = new FileReport();
         SourceText text = code.Text(file);
-        IReadOnlyList<Mutant> mutants = MutantGenerator.Mutants(text);
+        Mutant[] mutants =
+        [
+            .. MutantGenerator.Mutants(text).Where(mutant => lines.Length == 0 || lines.Contains(mutant.Line)),
+        ];
         var empties = MutantGenerator.Empties(text);
         string[] members =
         [
             .. mutants.Select(mutant => mutant.Member).Distinct(StringComparer.Ordinal).Where(empties.ContainsKey),
         ];
-        Dictionary<string, bool> unreached = Survive(members, member => empties[member]);
-        report.Unreached.AddRange(
-            unreached.Where(each => each.Value).Select(each => each.Key).Order(StringComparer.Ordinal));
+        Dictionary<string, Verdict> without = Try(members, member => empties[member]);
+        report.Unreached.AddRange(members.Where(IsUnreached).Order(StringComparer.Ordinal));
 
-        Mutant[] reached = [.. mutants.Where(mutant => !unreached.GetValueOrDefault(mutant.Member))];
-        Dictionary<Mutant, bool> survive = Survive(reached, mutant => [mutant.Change]);
-        foreach (Mutant mutant in reached.Where(survive.ContainsKey))
+        Mutant[] reached = [.. mutants.Where(mutant => !IsUnreached(mutant.Member))];
+        Dictionary<Mutant, Verdict> verdicts = Try(reached, mutant => [mutant.Change]);
+        foreach (Mutant mutant in reached.Where(verdicts.ContainsKey))
         {
-            if (!survive[mutant])
+            if (verdicts[mutant] is not Verdict.Passes)
             {
                 report.Killed++;
+                if (verdicts[mutant] is Verdict.TakesTooLong)
+                {
+                    report.TooLong.Add(mutant);
+                }
             }
             else if (known.Any(each => each.Fits(file, mutant)))
             {
@@ -50,7 +65,8 @@ internal sealed class MutationRun(
         }
 
         report.Stale.AddRange(known.Where(each =>
-            string.Equals(each.File, file, StringComparison.Ordinal)
+            lines.Length == 0
+            && string.Equals(each.File, file, StringComparison.Ordinal)
             && !report.Equivalents.Exists(mutant => each.Fits(file, mutant))));
         foreach (Sandbox sandbox in sandboxes)
         {
@@ -59,22 +75,37 @@ internal sealed class MutationRun(
 
         return report;
 
-        // Which of some changes pass; those that do not compile are left out.
-        Dictionary<T, bool> Survive<T>(IEnumerable<T> all, Func<T, TextChange[]> changes)
+        bool IsUnreached(string member) => without.TryGetValue(member, out Verdict verdict) && verdict is Verdict.Passes;
+
+        // What becomes of some changes; those that do not compile are left out.
+        Dictionary<T, Verdict> Try<T>(IEnumerable<T> all, Func<T, TextChange[]> changes)
             where T : notnull
         {
-            var free = new ConcurrentBag<Sandbox>(sandboxes);
-            var passes = new ConcurrentDictionary<T, bool>();
-            var options = new ParallelOptions { MaxDegreeOfParallelism = sandboxes.Count, CancellationToken = stop };
-            Parallel.ForEach(all, options, each =>
+            using var free = new BlockingCollection<Sandbox>();
+            foreach (Sandbox sandbox in sandboxes)
             {
-                if (code.Compile(file, changes(each)) is { } assembly && free.TryTake(out Sandbox? sandbox))
+                free.Add(sandbox, stop);
+            }
+
+            var found = new ConcurrentDictionary<T, Verdict>();
+            // One more is compiled while all sandboxes judge.
+            var options = new ParallelOptions { MaxDegreeOfParallelism = sandboxes.Count + 1, CancellationToken = stop };
+            Parallel.ForEach(Partitioner.Create(all, EnumerablePartitionerOptions.NoBuffering), options, each =>
+            {
+                if (code.Compile(file, changes(each)) is { } assembly)
                 {
-                    passes[each] = sandbox.Passes(code.Assembly, assembly, judges, stop);
-                    free.Add(sandbox);
+                    Sandbox sandbox = free.Take(stop);
+                    try
+                    {
+                        found[each] = sandbox.Try(code.Assembly, assembly, judges, longest, stop, out _);
+                    }
+                    finally
+                    {
+                        free.Add(sandbox);
+                    }
                 }
             });
-            return new Dictionary<T, bool>(passes);
+            return new Dictionary<T, Verdict>(found);
         }
     }
 }

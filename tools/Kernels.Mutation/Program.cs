@@ -2,5 +2,7 @@ namespace Kernels.Mutation;
 
 internal static class Program
 {
-    private static int Main(string[] arguments) => MutationCommand.Run(arguments, Console.Out, Console.Error);
+    private static int Main(string[] arguments) => arguments is [Judge.Command, ..]
+        ? Judge.Run(arguments)
+        : MutationCommand.Run(arguments, Console.Out, Console.Error);
 }

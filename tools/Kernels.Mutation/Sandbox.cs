@@ -3,24 +3,27 @@ using System.Globalization;
 
 namespace Kernels.Mutation;
 
-/// <summary>A copy of the built tests, with the tool among them, in which an assembly is exchanged.</summary>
-internal sealed class Sandbox : IDisposable
+/// <summary>What became of a mutant.</summary>
+internal enum Verdict
 {
-    private static readonly TimeSpan s_longest = TimeSpan.FromSeconds(60);
+    /// <summary>Nothing sees it.</summary>
+    Passes,
 
+    /// <summary>Something fails.</summary>
+    Fails,
+
+    /// <summary>It takes far longer than the code without a change.</summary>
+    TakesTooLong,
+}
+
+/// <summary>A copy of the built tests, with the tool among them, in which an assembly is exchanged.</summary>
+internal sealed class Sandbox(int cases, string device) : IDisposable
+{
     // Where the program is the one of the SDK, which may be another than that in PATH.
     private static readonly string s_host =
         Path.GetFileNameWithoutExtension(Environment.ProcessPath) is "dotnet" ? Environment.ProcessPath! : "dotnet";
 
     private readonly string _folder = Directory.CreateTempSubdirectory("kernels-mutation-").FullName;
-    private readonly int _cases;
-    private readonly string _device;
-
-    internal Sandbox(int cases, string device)
-    {
-        _cases = cases;
-        _device = device;
-    }
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
@@ -40,49 +43,49 @@ internal sealed class Sandbox : IDisposable
     internal void Put(string name, byte[] assembly) =>
         File.WriteAllBytes(Path.Combine(_folder, $"{name}.dll"), assembly);
 
-    /// <summary>Whether every operation and test passes with an assembly, in time.</summary>
-    internal bool Passes(string name, byte[] assembly, Judges judges, CancellationToken stop)
+    /// <summary>What every operation and test says of an assembly, in a time of the processor.</summary>
+    /// <param name="name">The name of the assembly.</param>
+    /// <param name="assembly">The assembly.</param>
+    /// <param name="judges">The operations and tests.</param>
+    /// <param name="longest">The longest time of the processor.</param>
+    /// <param name="stop">Ends it.</param>
+    /// <param name="taken">The time that it took if it passes.</param>
+    internal Verdict Try(
+        string name, byte[] assembly, Judges judges, TimeSpan longest, CancellationToken stop, out TimeSpan taken)
     {
         Put(name, assembly);
-        string cases = _cases.ToString(CultureInfo.InvariantCulture);
-        return judges.Operations.All(operation => Passes(
+        var start = new ProcessStartInfo(
+            s_host,
             [
-                "Kernels.Tools.dll", "fuzz", operation, "--cases", cases, "--seed", "1", "--shrink", "0", "--device",
-                _device,
-            ],
-            stop))
-            && (judges.Tests.Length == 0 || Passes(
-                [
-                    "test", "Kernels.Tests.dll", "--filter",
-                    string.Join('|', judges.Tests.Select(test => $"FullyQualifiedName~.{test}.")),
-                ],
-                stop));
-    }
-
-    private bool Passes(string[] arguments, CancellationToken stop)
-    {
-        var start = new ProcessStartInfo(s_host, arguments)
+                "exec", "--depsfile", "Kernels.Tests.deps.json", "--runtimeconfig", "Kernels.Tests.runtimeconfig.json",
+                "Kernels.Mutation.dll", .. Judge.Arguments(judges, cases, device, longest),
+            ])
         {
             WorkingDirectory = _folder,
             UseShellExecute = false,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
-        start.Environment["KERNELS_DEVICE"] = _device;
+        start.Environment["KERNELS_DEVICE"] = device;
+        // It runs too short for counting what it does.
+        start.Environment["DOTNET_TieredPGO"] = "0";
         using Process process = Process.Start(start)!;
-        process.OutputDataReceived += (_, _) => { };
+        string? last = null;
+        process.OutputDataReceived += (_, line) => last = line.Data ?? last;
         process.ErrorDataReceived += (_, _) => { };
         process.BeginOutputReadLine();
         process.BeginErrorReadLine();
         using CancellationTokenRegistration kill = stop.Register(() => process.Kill(entireProcessTree: true));
-        bool isInTime = process.WaitForExit(s_longest);
-        if (!isInTime)
-        {
-            process.Kill(entireProcessTree: true);
-            process.WaitForExit();
-        }
-
+        process.WaitForExit();
         stop.ThrowIfCancellationRequested();
-        return isInTime && process.ExitCode == 0;
+        taken = process.ExitCode == Judge.Passed
+            ? TimeSpan.FromSeconds(double.Parse(last!, CultureInfo.InvariantCulture))
+            : TimeSpan.Zero;
+        return process.ExitCode switch
+        {
+            Judge.Passed => Verdict.Passes,
+            Judge.TookTooLong => Verdict.TakesTooLong,
+            _ => Verdict.Fails,
+        };
     }
 }

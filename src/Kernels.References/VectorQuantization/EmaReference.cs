@@ -77,14 +77,8 @@ public sealed class EmaReference
                 continue;
             }
 
+            // The bound is infinite where the size may come to 0, and the code then keeps its place.
             Bounded code = newSum[j] / size;
-            if (size.Value <= size.Bound)
-            {
-                // It may come to 0, and then the code keeps its place.
-                newCodes[j] = code with { Bound = double.PositiveInfinity };
-                continue;
-            }
-
             // Another grouping has a rounding or two more.
             newCodes[j] = code with
             {

@@ -72,11 +72,13 @@ public sealed class AdaGradNormProperties
         }
     }
 
-    [Fact]
-    public void Control_scales_and_skips()
+    [Theory]
+    [InlineData(1000)]
+    [InlineData(16_388)] // a whole tile, as above
+    public void Control_scales_and_skips(int n)
     {
-        float[] first = Numbers.LogUniform(1000, seed: 1);
-        float[] gradient = Numbers.LogUniform(1000, seed: 2);
+        float[] first = Numbers.LogUniform(n, seed: 1);
+        float[] gradient = Numbers.LogUniform(n, seed: 2);
         foreach ((Accelerator accelerator, DeviceFacts facts) in ReductionDevice.Walks(tiny: true))
         {
             AdaGradNorm kernel = Loaded(accelerator, facts);

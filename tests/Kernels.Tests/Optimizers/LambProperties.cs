@@ -14,15 +14,16 @@ public sealed class LambProperties
     private const int Steps = 3;
 
     [Theory]
-    [InlineData(new long[] { 1 }, true, false)]
-    [InlineData(new long[] { 255 }, true, true)]
-    [InlineData(new long[] { 256, 0, 3, 257, 31 }, true, false)]
-    [InlineData(new long[] { 100, 513 }, false, false)]
-    public void Matches_the_reference_segment_by_segment(long[] lengths, bool decoupled, bool maximize) =>
+    [InlineData(new long[] { 1 }, 0.3, true, false)]
+    [InlineData(new long[] { 255 }, 0.3, true, true)]
+    [InlineData(new long[] { 256, 0, 3, 257, 31 }, 0.3, true, false)]
+    [InlineData(new long[] { 100, 513 }, 0.3, false, false)]
+    [InlineData(new long[] { 9 }, 1, false, false)]
+    public void Matches_the_reference_segment_by_segment(long[] lengths, double decay, bool decoupled, bool maximize) =>
         Check(lengths, new LambOptions
         {
             LearningRate = 0.1,
-            WeightDecay = 0.3,
+            WeightDecay = decay,
             Decoupled = decoupled,
             Maximize = maximize,
             Beta2 = 0.9,

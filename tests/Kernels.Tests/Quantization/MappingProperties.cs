@@ -90,7 +90,7 @@ public sealed class MappingProperties
             var random = new Random(k);
             for (int i = 0; i < logits.Length; i++)
             {
-                logits[i] = i / k switch
+                logits[i] = (i / k) switch
                 {
                     0 => 3f,
                     1 => i % k >= k - 2 ? 1f : 0f,
@@ -322,6 +322,14 @@ public sealed class MappingProperties
         }
 
         LinearDevice.AssertWithin([.. wanted], to.Values(), "gradient");
+
+        // The gradient has the same bits alone.
+        using var alone = new GuardedTensor(accelerator, new float[logits.Length], shift);
+        mapping.Backward(
+            accelerator.DefaultStream, l.Floats, c.Floats, scale, g.Floats, alone.Floats, temperature: temperature,
+            hardening: hardening);
+        accelerator.Synchronize();
+        Assert.Equal(to.Bits(), alone.Bits());
         byte[] old = index.Bytes();
         index.View.MemSet(accelerator.DefaultStream, 0xFF);
         mapping.Forward(accelerator.DefaultStream, l.Floats, c.Floats, scale, value.Floats, index.View);

@@ -1,3 +1,4 @@
+using Kernels.References;
 using Kernels.References.Optimizers;
 
 namespace Kernels.Tests.References;
@@ -118,9 +119,27 @@ public class BatchTestReferenceTests
         Assert.InRange(statistic.Bound, 0, 1e-3 * statistic.Value);
     }
 
+    [Theory]
+    [MemberData(nameof(EveryKind))]
+    public void Zeros_ask_for_exactly_nothing_and_thresholds_are_a_tenth_by_default(BatchTestKind kind)
+    {
+        Assert.Equal(new Bounded(0, 0), BatchTestReference.Statistic(kind, new double[6], 3));
+        Assert.True(double.IsPositiveInfinity(BatchTestReference.Statistic(kind, [1, -1], 2).Bound));
+        for (int seed = 0; seed < 20; seed++)
+        {
+            double[] g = Gradients(seed);
+            Assert.Equal(
+                BatchTestReference.Statistic(kind, g, Batch, 0.1, 0.1), BatchTestReference.Statistic(kind, g, Batch));
+        }
+    }
+
     [Fact]
     public void Wrong_arguments_are_refused()
     {
+        Assert.Throws<ArgumentOutOfRangeException>(
+            "batch", () => BatchTestReference.Statistic(BatchTestKind.Norm, [], 0));
+        Assert.Throws<ArgumentOutOfRangeException>("batch", () => BatchTestReference.NextBatch(1, 0, 1));
+        Assert.Throws<ArgumentOutOfRangeException>("maxBatch", () => BatchTestReference.NextBatch(1, 1, 0));
         Assert.Throws<ArgumentOutOfRangeException>(() => BatchTestReference.NextBatch(double.NaN, 1, 1));
         Assert.Throws<ArgumentOutOfRangeException>(
             () => BatchTestReference.Statistic(BatchTestKind.Norm, [1], 1, threshold: 0));

@@ -126,17 +126,25 @@ public class OptimizerBoundTests
         },
         firstStep: 6);
 
-    [Fact]
-    public void DiffGrad() => CheckElements(
-        h => new DiffGradReference(h.Rate, h.Beta1, h.Beta2, h.Epsilon, h.Decay),
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void DiffGrad(bool amsgrad) => CheckElements(
+        h => new DiffGradReference(h.Rate, h.Beta1, h.Beta2, h.Epsilon, h.Decay, amsgrad: amsgrad),
         h => (t, p, g, state, a) =>
         {
             g = a.Fma((float)h.Decay, p, g);
             Moments(h, g, state, a);
             float friction = 1 / (1 + (float)Math.Exp(-Math.Abs(state[2] - g)));
             state[2] = g;
+            float second = state[1];
+            if (amsgrad)
+            {
+                second = state[3] = Math.Max(state[3], second);
+            }
+
             float step = (float)(h.Rate * Math.Sqrt(1 - Math.Pow(h.Beta2, t)) / (1 - Math.Pow(h.Beta1, t)));
-            return p - (step * (state[0] * friction) / (MathF.Sqrt(state[1]) + (float)h.Epsilon));
+            return p - (step * (state[0] * friction) / (MathF.Sqrt(second) + (float)h.Epsilon));
         });
 
     [Fact]

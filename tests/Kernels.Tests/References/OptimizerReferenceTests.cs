@@ -12,6 +12,7 @@ public class OptimizerReferenceTests
         new AdamReference(0.1, amsgrad: true, amsgradRule: AmsGradRule.Optax),
         new AdaGradReference(0.1, lrDecay: 0.1),
         new AdaGradNormReference(0.1),
+        new AdaGradNormReference(0.1, initialAccumulator: 0),
         new RmsPropReference(0.1),
         new RmsPropReference(0.1, momentum: 0.9, centered: true),
         new LionReference(0.1),
@@ -68,6 +69,8 @@ public class OptimizerReferenceTests
         Assert.Throws<ArgumentOutOfRangeException>(() => optimizer.Step(0, new Bounded[6], new Bounded[6], state));
         Assert.Throws<ArgumentException>(() => optimizer.Step(1, new Bounded[6], new Bounded[5], state));
         Assert.Throws<ArgumentException>(() => optimizer.Step(1, new Bounded[6], new Bounded[6], [.. state, []]));
+        Assert.Throws<ArgumentException>(
+            () => optimizer.Step(1, new Bounded[6], new Bounded[6], [[], .. state.Skip(1)]));
     }
 
     [Fact]
@@ -243,9 +246,47 @@ public class OptimizerReferenceTests
     public void Lamb_leaves_the_ratio_out_where_a_norm_is_zero()
     {
         Assert.Equal(-0.1, Last(new LambReference(0.1, epsilon: 0), [[7]], p0: 0), 1e-15);
-        Assert.Equal(1, LambReference.TrustRatio(1, 0).Value);
-        Assert.Equal(0, LambReference.TrustRatio(1, 0).Bound);
-        Assert.Equal(double.PositiveInfinity, LambReference.TrustRatio(1, new Bounded(0, 1e-9)).Bound);
+        Assert.Equal(new Bounded(1, 0), LambReference.TrustRatio(3, 0));
+        Assert.Equal(new Bounded(1, 0), LambReference.TrustRatio(0, 3));
+        Assert.Equal(3, LambReference.TrustRatio(3, 1).Value);
+        Assert.Equal(new Bounded(1, double.PositiveInfinity), LambReference.TrustRatio(3, new Bounded(0, 1e-9)));
+        Assert.Equal(new Bounded(1, double.PositiveInfinity), LambReference.TrustRatio(new Bounded(0, 1e-9), 3));
+    }
+
+    [Theory]
+    [InlineData(1, 1)]
+    [InlineData(1, 2)]
+    public void A_norm_that_may_be_zero_admits_the_ratio_and_one(double norm, double bound)
+    {
+        Bounded ratio = LambReference.TrustRatio(new Bounded(norm, bound), 8);
+
+        Assert.True(ratio.Admits((float)norm / 8));
+        Assert.True(ratio.Admits(1));
+    }
+
+    [Fact]
+    public void Coupled_decay_that_cancels_the_gradient_leaves_lamb_where_it_is()
+    {
+        var optimizer = new LambReference(0.1, weightDecay: 1, decoupled: false);
+
+        Assert.Equal([3, 4], optimizer.Run([3, 4], [[-3, -4]])[0]);
+    }
+
+    [Fact]
+    public void The_friction_of_diffgrad_admits_an_exponential_that_is_off_by_its_error()
+    {
+        var random = new Random(1);
+        for (int i = 0; i < 1000; i++)
+        {
+            float change = 20 * (random.NextSingle() - 0.5f);
+            Bounded friction = DiffGradReference.Friction(change);
+            Assert.InRange(friction.Value, 0.5, 1);
+            Assert.InRange(friction.Bound, 0, 4.001 * Bounded.UnitRoundoff);
+            foreach (double error in new[] { -DiffGradReference.ExpError, 0, DiffGradReference.ExpError })
+            {
+                Assert.True(friction.Admits(1 / (float)(1 + Math.Exp(-Math.Abs(change)) + error)), $"{change} {error}");
+            }
+        }
     }
 
     [Fact]

@@ -1,6 +1,8 @@
 using System.Diagnostics;
 using Kernels.Mutation;
 using Kernels.References.Fuzzing;
+using Kernels.Tests.Linear;
+using Kernels.Tests.References;
 using Kernels.Tests.Support;
 using Microsoft.CodeAnalysis.Text;
 
@@ -18,7 +20,7 @@ public class MutationTests
             public float Rate;
 
             [MethodImpl(256)]
-            public readonly float Apply(float p, float g)
+            public readonly float Apply(float p, float g = 0.5f)
             {
                 g = T.Max(g, 0f);
                 return g < p ? p - Rate * g : p;
@@ -60,7 +62,7 @@ public class MutationTests
         Assert.Equal("Rule.Apply", Assert.Single(empties).Key);
         string changed = text.WithChanges(empties["Rule.Apply"]).ToString();
         Assert.Contains(
-            "float g)\n    { return default; }\n}", changed.ReplaceLineEndings("\n"), StringComparison.Ordinal);
+            "float g = 0.5f)\n    { return default; }\n}", changed.ReplaceLineEndings("\n"), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -100,6 +102,38 @@ public class MutationTests
         Assert.Equal(["kernels/Optimizers/Adam.cs"], MutatedFiles.Find(["Adam.cs"]));
         Assert.Equal(MutatedFiles.All.Count, MutatedFiles.Find([]).Count);
         Assert.Throws<ArgumentException>(() => MutatedFiles.Find(["Nothing.cs"]));
+    }
+
+    [Theory]
+    [InlineData(Judge.Passed, "cpu", "100", "optimizers/lion", "--", nameof(OptimizerReferenceTests))]
+    [InlineData(Judge.Failed, "cpu", "100", "optimizers/none", "--")]
+    [InlineData(Judge.Failed, "none", "100", "--", nameof(ActivationProperties))] // it finds no device
+    [InlineData(Judge.TookTooLong, "cpu", "0.001", "optimizers/lion", "--")]
+    public async Task A_judge_says_what_became_of_operations_and_tests(int code, string device, params string[] judges)
+    {
+        using var folder = new TemporaryFolder();
+        string Beside(string name) => Path.Combine(AppContext.BaseDirectory, name);
+        var start = new ProcessStartInfo(
+            Environment.ProcessPath!,
+            [
+                "exec", "--depsfile", Beside("Kernels.Tests.deps.json"), "--runtimeconfig",
+                Beside("Kernels.Tests.runtimeconfig.json"), Beside("Kernels.Mutation.dll"), Judge.Command, "1", device,
+                .. judges,
+            ])
+        {
+            // The order of the tests is written there.
+            WorkingDirectory = folder.Path,
+            UseShellExecute = false,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        start.Environment["KERNELS_DEVICE"] = device;
+        using Process process = Process.Start(start)!;
+        Task<string> error = process.StandardError.ReadToEndAsync();
+        string output = await process.StandardOutput.ReadToEndAsync();
+        Assert.True(process.WaitForExit(TimeSpan.FromMinutes(1)), "It does not end.");
+
+        Assert.True(process.ExitCode == code, $"{process.ExitCode} {output} {await error}");
     }
 
     [Fact]

@@ -86,6 +86,26 @@ public sealed class CodebookReferenceTests
         Assert.Equal([5, 1], sum.Select(v => v.Value));
         Assert.Equal(3, codes[0].Value, 1e-14);
         Assert.Equal(1.2, codes[1].Value, 1e-14);
+
+        (Bounded[] byDefault, size, _) = new EmaReference().Update([7, 8], [1, 1], [4, 2], [1, 2, 3], [0, 0, 0]);
+        Assert.Equal(new EmaReference(0.8, 1e-5).Update([7, 8], [1, 1], [4, 2], [1, 2, 3], [0, 0, 0]).Codes, byDefault);
+        Assert.Equal([1.4, 0.8], size.Select(v => Math.Round(v.Value, 12)));
+        Assert.Empty(new EmaReference().Update([], [], [], [1, 2], [-1, -1]).Codes);
+    }
+
+    [Theory]
+    [InlineData(7)]
+    [InlineData(7e-6f)]
+    [InlineData(7 * float.Epsilon)]
+    public void The_bound_of_a_moving_mean_counts_its_roundings(float sum)
+    {
+        // The size is (3 + 1) / (3 + 1) 3; with decay 1 the means are exact.
+        Bounded code = new EmaReference(1, 1).Update([8], [3], [sum], [5], [0]).Codes[0];
+        Assert.Equal(sum / 3.0, code.Value);
+
+        // Two sums, three quotients and products, and four for another grouping; the last of these may underflow, and two.
+        double bound = (9 * Bounded.UnitRoundoff * code.Value) + (3 * Bounded.LeastSubnormal);
+        Assert.InRange(code.Bound, bound, 1.0001 * bound);
     }
 
     [Fact]
@@ -117,6 +137,11 @@ public sealed class CodebookReferenceTests
                     Assert.True(newSum[i].Admits(a));
                     Assert.True(newCodes[i].Admits(a / ((c[i / D] + 1e-5f) * factor)), $"{decay} {i} {newCodes[i]}");
                     Assert.True(newCodes[i].Admits(a / (c[i / D] + 1e-5f) * (total + (float)(K * 1e-5)) / total));
+
+                    // Four roundings in either form of a mean.
+                    double terms = Math.Abs(codes[i]) + Math.Abs(s[i].Value);
+                    Assert.InRange(newSum[i].Bound, 0, s[i].Bound + (8 * Bounded.UnitRoundoff * terms));
+                    Assert.InRange(newSize[i / D].Bound, 0, 8 * Bounded.UnitRoundoff * (size[i / D] + n[i / D]));
                 }
             }
         }

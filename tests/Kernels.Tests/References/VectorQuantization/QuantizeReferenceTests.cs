@@ -6,6 +6,28 @@ namespace Kernels.Tests.References.VectorQuantization;
 public sealed class QuantizeReferenceTests
 {
     [Fact]
+    public void Bounds_count_their_roundings()
+    {
+        const double U = Bounded.UnitRoundoff;
+
+        // The slope 0.1 is rounded once, or twice: as 0.2 and after a division by 2. The difference and the product follow.
+        Bounded gradX = QuantizeReference.Evaluate([3, 3, 3, 4, 4, 4], [2, 2, 2], [0, 0], 3, 0.3).GradX[0];
+        Assert.Equal(0.1, gradX.Value, 1e-15);
+        Assert.InRange(gradX.Bound, 0.3 * U, 0.401 * U);
+
+        // One row and five more roundings of (8 + 3) 6.
+        Bounded gradient = QuantizeReference.CodebookGradient([-3], [8], [0], 1, 3)[0];
+        Assert.Equal(66, gradient.Value);
+        Assert.InRange(gradient.Bound, 6 * 66 * U, 6.001 * 66 * U);
+        gradient = QuantizeReference.CodebookGradient([0], [float.Epsilon], [0], 1)[0];
+        Assert.Equal(2 * Bounded.LeastSubnormal, gradient.Value);
+        Assert.InRange(gradient.Bound, 2 * Bounded.LeastSubnormal, 2.001 * Bounded.LeastSubnormal);
+        Assert.Equal(
+            double.PositiveInfinity,
+            QuantizeReference.CodebookGradient([float.MaxValue, float.MaxValue], [1], [0, 0], 1)[0].Bound);
+    }
+
+    [Fact]
     public void A_small_case_by_hand()
     {
         (Bounded[] output, Bounded codebook, Bounded commitment, Bounded[] gradX,
