@@ -146,6 +146,22 @@ public class OptimizerReferenceTests
     }
 
     [Fact]
+    public void A_length_of_exactly_5_is_rectified()
+    {
+        // Near here one beta in about seven makes the length exactly 5, whatever the last digits of powers are.
+        double beta2 = Math.BitDecrement(0.83976857486597);
+        while (AdaBeliefReference.AverageLength(beta2, 6) != 5)
+        {
+            Assert.InRange(beta2, 0.83976857486595, 0.83976857486599);
+            beta2 = Math.BitIncrement(beta2);
+        }
+
+        double[][] p = new AdaBeliefReference(0.1, beta2: beta2, degeneratedToSgd: false).Run([1], Constant(1.0, 6));
+        Assert.Equal(1, p[4][0]);
+        Assert.NotEqual(1, p[5][0]);
+    }
+
+    [Fact]
     public void Rectification_has_the_published_values()
     {
         Assert.Equal(4.996, AdaBeliefReference.AverageLength(0.999, 5), 5e-4);
