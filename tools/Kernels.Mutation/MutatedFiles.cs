@@ -24,6 +24,8 @@ internal static class MutatedFiles
             ["optimizers/adagradnorm"], "AdaGradNormProperties", "WholeTensorExtrasTests"),
         [$"{Kernels}/Optimizers/Adafactor.cs"] = new(
             ["optimizers/adafactor"], "AdafactorProperties", "WholeTensorExtrasTests"),
+        [$"{Kernels}/Optimizers/AdafactorColumns.cs"] = new(["optimizers/adafactor"], "AdafactorProperties"),
+        [$"{Kernels}/Optimizers/AdafactorPiece.cs"] = new(["optimizers/adafactor"], "AdafactorProperties"),
         [$"{Kernels}/Optimizers/Adam.cs"] = new(s_adam, "ElementwiseProperties"),
         [$"{Kernels}/Optimizers/BatchTest.cs"] = new(["optimizers/batchtest"], "BatchTestProperties"),
         [$"{Kernels}/Optimizers/Decay.cs"] = new(["optimizers/sgd", "optimizers/adagradnorm", .. s_adam]),
