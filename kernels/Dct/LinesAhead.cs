@@ -36,7 +36,7 @@ internal struct LinesAhead
         long at = First + Stride * IntrinsicMath.Min(time * Each, Count - Each);
         for (int i = 0; i < Each; i++)
         {
-            Prefetch.Line(ref View[at + i * Stride]);
+            OpenClCpu.Prefetch(ref View[at + i * Stride]);
         }
     }
 }

@@ -255,9 +255,12 @@ internal static class TransformSixteens
         while (c + Width <= t.Length)
         {
             int tiles = IntrinsicMath.Min(SixteenTile.Count, (t.Length - c) / Width);
-            for (int i = 0; i < tiles * Width; i += tile.One)
+            for (int k = 0; k < tiles; k += tile.One)
             {
-                tile.Put(i / Width, i % Width, result.ReadPart(t.Parts[t.Length + c + i]));
+                for (int i = 0; i < Width; i += tile.One)
+                {
+                    tile.Put(k, i, result.ReadPart(t.Parts[t.Length + c + k * Width + i]));
+                }
             }
 
             SixteenMasks masks = tile.Masks();
