@@ -94,6 +94,8 @@ internal struct Lane : ILane<Lane>, ILinearLane<Lane>
 
     public static Lane operator /(float left, Lane right) => Of(left / right.Value);
 
+    public static Lane MultiplyAdd(Lane left, float right, Lane addend) => Of(left.Value * right + addend.Value);
+
     public static Lane Of(float value) => new() { Value = value };
 
     public static Lane Sqrt(Lane value) => Of(XMath.Sqrt(value.Value));

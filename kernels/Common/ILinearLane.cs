@@ -9,4 +9,7 @@ internal interface ILinearLane<T>
     static abstract T operator -(T left, T right);
 
     static abstract T operator *(T left, float right);
+
+    /// <summary>left right + addend, rounded once or twice.</summary>
+    static abstract T MultiplyAdd(T left, float right, T addend);
 }

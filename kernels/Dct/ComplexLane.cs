@@ -21,11 +21,19 @@ internal struct ComplexLane<T>
 
     /// <summary>Times re + i im.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public readonly ComplexLane<T> Times(float re, float im) => new() { Re = Re * re - Im * im, Im = Re * im + Im * re };
+    public readonly ComplexLane<T> Times(float re, float im) => new()
+    {
+        Re = T.MultiplyAdd(Im, -im, Re * re),
+        Im = T.MultiplyAdd(Im, re, Re * im),
+    };
 
     /// <summary>Its conjugate times re + i im.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public readonly ComplexLane<T> ConjugateTimes(float re, float im) => new() { Re = Re * re + Im * im, Im = Re * im - Im * re };
+    public readonly ComplexLane<T> ConjugateTimes(float re, float im) => new()
+    {
+        Re = T.MultiplyAdd(Im, im, Re * re),
+        Im = T.MultiplyAdd(Im, -re, Re * im),
+    };
 
     /// <summary>Each part times a factor.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -18,6 +18,9 @@ internal interface IFourierMemory<T>
     T ReadPart(int part);
 
     void WritePart(int part, T value);
+
+    /// <summary>A butterfly of a line begins, of <see cref="TransformTables.Butterflies"/>.</summary>
+    void Begin(int butterfly);
 }
 
 /// <summary>One line of several in the memory of a group; the imaginary parts lie behind the real ones.</summary>
@@ -45,14 +48,19 @@ internal struct GroupMemory : IFourierMemory<Lane>
 
     public readonly void WritePart(int part, Lane value) => View[At(part)] = value.Value;
 
+    public readonly void Begin(int butterfly)
+    {
+    }
+
     private readonly long At(int part) => First + (part >> 1) * Stride + (part & 1) * Imaginary;
 }
 
-/// <summary>Sixteen lines, part by part.</summary>
+/// <summary>Sixteen lines, part by part, and what to ask for meanwhile.</summary>
 internal struct SixteenMemory : IFourierMemory<Sixteen>
 {
     public ArrayView<Sixteen> View;
     public long First;
+    public SixteensAhead Ahead;
 
     public readonly ComplexLane<Sixteen> Read(int point) =>
         ComplexLane<Sixteen>.Of(View[First + 2 * point], View[First + 2 * point + 1]);
@@ -66,4 +74,10 @@ internal struct SixteenMemory : IFourierMemory<Sixteen>
     public readonly Sixteen ReadPart(int part) => View[First + part];
 
     public readonly void WritePart(int part, Sixteen value) => View[First + part] = value;
+
+    public readonly void Begin(int butterfly)
+    {
+        Ahead.Input.Ask(butterfly);
+        Ahead.Output.Ask(butterfly);
+    }
 }

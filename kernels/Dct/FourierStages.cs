@@ -53,13 +53,15 @@ internal static class FourierStages
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Two<T, TMemory, TTurn>(
-        TMemory memory, ArrayView<float> factors, int at, int span, int butterflies, int first, int step)
+        TMemory memory, ArrayView<float> factors, int at, int span, int butterflies, int first, int step,
+        int done)
         where T : struct, ILinearLane<T>
         where TMemory : struct, IFourierMemory<T>
         where TTurn : struct, ITurn
     {
         for (int j = first; j < butterflies; j += step)
         {
+            memory.Begin(done + j);
             int k = j % span;
             int place = (j - k) * 2 + k;
             ComplexLane<T> x0 = memory.Read(place);
@@ -71,13 +73,15 @@ internal static class FourierStages
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Three<T, TMemory, TTurn>(
-        TMemory memory, ArrayView<float> factors, int at, int span, int butterflies, int first, int step)
+        TMemory memory, ArrayView<float> factors, int at, int span, int butterflies, int first, int step,
+        int done)
         where T : struct, ILinearLane<T>
         where TMemory : struct, IFourierMemory<T>
         where TTurn : struct, ITurn
     {
         for (int j = first; j < butterflies; j += step)
         {
+            memory.Begin(done + j);
             int k = j % span;
             int place = (j - k) * 3 + k;
             ComplexLane<T> x0 = memory.Read(place);
@@ -94,13 +98,15 @@ internal static class FourierStages
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Four<T, TMemory, TTurn>(
-        TMemory memory, ArrayView<float> factors, int at, int span, int butterflies, int first, int step)
+        TMemory memory, ArrayView<float> factors, int at, int span, int butterflies, int first, int step,
+        int done)
         where T : struct, ILinearLane<T>
         where TMemory : struct, IFourierMemory<T>
         where TTurn : struct, ITurn
     {
         for (int j = first; j < butterflies; j += step)
         {
+            memory.Begin(done + j);
             int k = j % span;
             int place = (j - k) * 4 + k;
             ComplexLane<T> x0 = memory.Read(place);
@@ -120,13 +126,15 @@ internal static class FourierStages
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Five<T, TMemory, TTurn>(
-        TMemory memory, ArrayView<float> factors, int at, int span, int butterflies, int first, int step)
+        TMemory memory, ArrayView<float> factors, int at, int span, int butterflies, int first, int step,
+        int done)
         where T : struct, ILinearLane<T>
         where TMemory : struct, IFourierMemory<T>
         where TTurn : struct, ITurn
     {
         for (int j = first; j < butterflies; j += step)
         {
+            memory.Begin(done + j);
             int k = j % span;
             int place = (j - k) * 5 + k;
             ComplexLane<T> x0 = memory.Read(place);
@@ -152,13 +160,15 @@ internal static class FourierStages
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Eight<T, TMemory, TTurn>(
-        TMemory memory, ArrayView<float> factors, int at, int span, int butterflies, int first, int step)
+        TMemory memory, ArrayView<float> factors, int at, int span, int butterflies, int first, int step,
+        int done)
         where T : struct, ILinearLane<T>
         where TMemory : struct, IFourierMemory<T>
         where TTurn : struct, ITurn
     {
         for (int j = first; j < butterflies; j += step)
         {
+            memory.Begin(done + j);
             int k = j % span;
             int place = (j - k) * 8 + k;
             ComplexLane<T> x0 = memory.Read(place);
@@ -203,13 +213,15 @@ internal static class FourierStages
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Any<T, TMemory>(
-        TMemory from, TMemory to, ArrayView<float> factors, int at, int radix, int span, int points, int first, int step)
+        TMemory from, TMemory to, ArrayView<float> factors, int at, int radix, int span, int points, int first, int step,
+        int done)
         where T : struct, ILinearLane<T>
         where TMemory : struct, IFourierMemory<T>
     {
         int length = radix * span;
         for (int i = first; i < points; i += step)
         {
+            from.Begin(done + i);
             int output = i % length;
             int place = i - output + output % span;
             int power = 0;

@@ -7,12 +7,13 @@ namespace Kernels.DeviceCode.Dct;
 internal static class HadamardStages
 {
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal static void Two<T, TMemory>(TMemory memory, int span, int butterflies, int first, int step)
+    internal static void Two<T, TMemory>(TMemory memory, int span, int butterflies, int first, int step, int done)
         where T : struct, ILinearLane<T>
         where TMemory : struct, IFourierMemory<T>
     {
         for (int j = first; j < butterflies; j += step)
         {
+            memory.Begin(done + j);
             int k = j % span;
             int place = (j - k) * 2 + k;
             ComplexLane<T> x0 = memory.Read(place);
@@ -23,12 +24,13 @@ internal static class HadamardStages
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal static void Four<T, TMemory>(TMemory memory, int span, int butterflies, int first, int step)
+    internal static void Four<T, TMemory>(TMemory memory, int span, int butterflies, int first, int step, int done)
         where T : struct, ILinearLane<T>
         where TMemory : struct, IFourierMemory<T>
     {
         for (int j = first; j < butterflies; j += step)
         {
+            memory.Begin(done + j);
             int k = j % span;
             int place = (j - k) * 4 + k;
             ComplexLane<T> x0 = memory.Read(place);

@@ -146,7 +146,7 @@ internal static class TransformGroups
             {
                 int prime = t.Primes[i];
                 FourierStages.Any<Lane, GroupMemory>(
-                    memory, spare, t.Factors, factors, prime, span, t.Points, first, s.Items);
+                    memory, spare, t.Factors, factors, prime, span, t.Points, first, s.Items, 0);
                 (memory, spare) = (spare, memory);
                 span *= prime;
                 factors += 2 * span;
@@ -158,11 +158,11 @@ internal static class TransformGroups
                 int radix = (int)(radices & 15);
                 if (span == 1)
                 {
-                    TransformPasses.Stage<Lane, GroupMemory, NotTurned>(memory, t, radix, factors, span, first, s.Items);
+                    TransformPasses.Stage<Lane, GroupMemory, NotTurned>(memory, t, radix, factors, span, first, s.Items, 0);
                 }
                 else
                 {
-                    TransformPasses.Stage<Lane, GroupMemory, Turned>(memory, t, radix, factors, span, first, s.Items);
+                    TransformPasses.Stage<Lane, GroupMemory, Turned>(memory, t, radix, factors, span, first, s.Items, 0);
                 }
 
                 factors += 2 * (radix - 1) * span;

@@ -61,6 +61,9 @@ internal struct TransformTables
     /// <summary>The radices of the other stages, four bits each, the first in the lowest.</summary>
     public ulong Radices;
 
+    /// <summary>Butterflies of a line in all stages, counting each number of a stage of a prime from 7 on.</summary>
+    public int Butterflies;
+
     /// <summary>1 for stages without factors: Walsh-Hadamard.</summary>
     public int IsHadamard;
 
@@ -176,10 +179,10 @@ internal static class TransformPasses
         }
     }
 
-    /// <summary>One stage.</summary>
+    /// <summary>One stage, behind others that had so many butterflies.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Stage<T, TMemory, TTurn>(
-        TMemory memory, TransformTables t, int radix, int at, int span, int first, int step)
+        TMemory memory, TransformTables t, int radix, int at, int span, int first, int step, int done)
         where T : struct, ILinearLane<T>
         where TMemory : struct, IFourierMemory<T>
         where TTurn : struct, ITurn
@@ -189,32 +192,32 @@ internal static class TransformPasses
         {
             if (radix == 4)
             {
-                HadamardStages.Four<T, TMemory>(memory, span, butterflies, first, step);
+                HadamardStages.Four<T, TMemory>(memory, span, butterflies, first, step, done);
             }
             else
             {
-                HadamardStages.Two<T, TMemory>(memory, span, butterflies, first, step);
+                HadamardStages.Two<T, TMemory>(memory, span, butterflies, first, step, done);
             }
         }
         else if (radix == 8)
         {
-            FourierStages.Eight<T, TMemory, TTurn>(memory, t.Factors, at, span, butterflies, first, step);
+            FourierStages.Eight<T, TMemory, TTurn>(memory, t.Factors, at, span, butterflies, first, step, done);
         }
         else if (radix == 4)
         {
-            FourierStages.Four<T, TMemory, TTurn>(memory, t.Factors, at, span, butterflies, first, step);
+            FourierStages.Four<T, TMemory, TTurn>(memory, t.Factors, at, span, butterflies, first, step, done);
         }
         else if (radix == 2)
         {
-            FourierStages.Two<T, TMemory, TTurn>(memory, t.Factors, at, span, butterflies, first, step);
+            FourierStages.Two<T, TMemory, TTurn>(memory, t.Factors, at, span, butterflies, first, step, done);
         }
         else if (radix == 3)
         {
-            FourierStages.Three<T, TMemory, TTurn>(memory, t.Factors, at, span, butterflies, first, step);
+            FourierStages.Three<T, TMemory, TTurn>(memory, t.Factors, at, span, butterflies, first, step, done);
         }
         else
         {
-            FourierStages.Five<T, TMemory, TTurn>(memory, t.Factors, at, span, butterflies, first, step);
+            FourierStages.Five<T, TMemory, TTurn>(memory, t.Factors, at, span, butterflies, first, step, done);
         }
     }
 
@@ -229,6 +232,7 @@ internal static class TransformPasses
         Mix<T, TMemory>(memory, t, 0, t.InputPairs, 0, 1);
         // A convolution has the stages twice, the first time in the spare memory.
         int transforms = t.IsConvolved ? 2 : 1;
+        int done = 0;
         for (int transform = 0; transform < transforms; transform++)
         {
             if (t.IsConvolved)
@@ -250,9 +254,10 @@ internal static class TransformPasses
             for (int i = 0; i < t.PrimeCount; i++)
             {
                 int prime = t.Primes[i];
-                FourierStages.Any<T, TMemory>(memory, spare, t.Factors, at, prime, span, t.Points, 0, 1);
+                FourierStages.Any<T, TMemory>(memory, spare, t.Factors, at, prime, span, t.Points, 0, 1, done);
                 (memory, spare) = (spare, memory);
                 span *= prime;
+                done += t.Points;
                 at += 2 * span;
             }
 
@@ -261,15 +266,16 @@ internal static class TransformPasses
                 int radix = (int)(radices & 15);
                 if (span == 1)
                 {
-                    Stage<T, TMemory, NotTurned>(memory, t, radix, at, span, 0, 1);
+                    Stage<T, TMemory, NotTurned>(memory, t, radix, at, span, 0, 1, done);
                 }
                 else
                 {
-                    Stage<T, TMemory, Turned>(memory, t, radix, at, span, 0, 1);
+                    Stage<T, TMemory, Turned>(memory, t, radix, at, span, 0, 1, done);
                 }
 
                 at += 2 * (radix - 1) * span;
                 span *= radix;
+                done += t.Size / radix;
             }
         }
 

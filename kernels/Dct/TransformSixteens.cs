@@ -11,7 +11,8 @@ namespace Kernels.DeviceCode.Dct;
 /// (Bluestein 1970, "A linear filtering approach to the computation of discrete Fourier transform").
 /// Shapes: x, y [rows, columns], or sparse, as <see cref="TransformLines"/> says; a line is a row or a column.
 /// Storage: F32, arithmetic binary32.
-/// Traffic: x is read once and y written once; sixteen lines stay in the cache of a core.
+/// Traffic: x is read once and y written once, and both are asked for while the lines before are computed; sixteen lines
+/// stay in the cache of a core.
 /// Needs: groups of one item that share the segments; for each group 4 Size + 259 units of sixteen floats of scratch,
 /// and 2 n more for scores. If scored, y is written by sixteens: [lines / 16][n][16], rounded up.
 /// Order: the arithmetic of a line is the same in every launch; sums of a segment go by every sixteenth of its lines, and
@@ -36,6 +37,8 @@ internal static class TransformSixteens
             int row = place.Line;
             int count = IntrinsicMath.Min(Width, lines.Lines - row);
             Clear(memory, lines, t);
+            memory.Ahead = Ahead(lines, t, place, isColumns: false);
+            spare.Ahead = memory.Ahead;
             if (lines.IsInputSparse != 0)
             {
                 for (int i = 0; i < lines.Rank; i++)
@@ -92,6 +95,8 @@ internal static class TransformSixteens
             int column = place.Line;
             int count = IntrinsicMath.Min(Width, lines.Lines - column);
             Clear(memory, lines, t);
+            memory.Ahead = Ahead(lines, t, place, isColumns: true);
+            spare.Ahead = memory.Ahead;
             int inputs = lines.IsInputSparse != 0 ? lines.Rank : t.Length;
             for (int i = 0; i < inputs; i++)
             {
@@ -147,6 +152,41 @@ internal static class TransformSixteens
         }
     }
 
+    /// <summary>
+    /// What butterflies ask for: where their result goes, and the next lines. The first lines are asked for at once.
+    /// </summary>
+    private static SixteensAhead Ahead(TransformLines lines, TransformTables t, Place place, bool isColumns)
+    {
+        int inputs = lines.IsInputSparse != 0 ? lines.Rank : t.Length;
+        if (place.IsFirstOfGroup)
+        {
+            Of(lines.X, lines, place.Line, inputs, isColumns, 1).Ask(0);
+        }
+
+        Place next = place;
+        next.Next(lines);
+        int outputs = lines.IsOutputSparse != 0 ? lines.Rank : t.Length;
+        return new()
+        {
+            Input = Of(lines.X, lines, next.Line, inputs, isColumns, next.IsInside(lines) ? t.Butterflies : 0),
+            Output = lines.IsScored
+                ? LinesAhead.In(lines.Y, (long)(place.Line / Width) * outputs * Width, Width, outputs, t.Butterflies)
+                : Of(lines.Y, lines, place.Line, outputs, isColumns, t.Butterflies),
+        };
+    }
+
+    /// <summary>Numbers of sixteen rows, or of columns beside each other.</summary>
+    private static LinesAhead Of(ArrayView<float> view, TransformLines lines, int line, int numbers, bool isColumns, int times)
+    {
+        if (isColumns)
+        {
+            return LinesAhead.In(view, line, lines.Lines, numbers, times);
+        }
+
+        int count = IntrinsicMath.Min(Width, lines.Lines - line) * numbers;
+        return LinesAhead.In(view, (long)line * numbers, Width, (count + Width - 1) / Width, times);
+    }
+
     /// <summary>Zeros where the load puts nothing.</summary>
     private static void Clear(SixteenMemory memory, TransformLines lines, TransformTables t)
     {
@@ -165,7 +205,6 @@ internal static class TransformSixteens
         TransformLines lines, TransformTables t, SixteenMemory memory, SixteenTile tile, int row)
     {
         int last = lines.Lines - 1;
-        Touch(lines.X, (long)row * t.Length, (long)IntrinsicMath.Min(Width, lines.Lines - row) * t.Length, tile);
         int c = 0;
         while (c + Width <= t.Length)
         {
@@ -209,44 +248,19 @@ internal static class TransformSixteens
         }
     }
 
-    /// <summary>
-    /// Reads a number of each cache line, and puts it where nobody looks: many lines are on their way to the cache at
-    /// once, where tiles, or stores to them, would wait for each of theirs. Four walks at a time: a core reads ahead of each.
-    /// </summary>
-    private static void Touch(ArrayView<float> x, long first, long count, SixteenTile tile)
-    {
-        const int Line = 16;
-        long i = 0;
-        long part = count / (4 * Line) * Line;
-        for (; i < part; i += Line * tile.One)
-        {
-            tile.View[0] = x[first + i];
-            tile.View[1] = x[first + part + i];
-            tile.View[2] = x[first + 2 * part + i];
-            tile.View[3] = x[first + 3 * part + i];
-        }
-
-        for (i = 4 * part; i < count; i += Line * tile.One)
-        {
-            tile.View[0] = x[first + i];
-        }
-    }
-
     private static void StoreRows(
         TransformLines lines, TransformTables t, SixteenMemory result, SixteenTile tile, int row, int count)
     {
-        if (lines.IsBlended != 0 && lines.Keep != 0f)
-        {
-            Touch(lines.Y, (long)row * t.Length, (long)count * t.Length, tile);
-        }
-
         int c = 0;
         while (c + Width <= t.Length)
         {
             int tiles = IntrinsicMath.Min(SixteenTile.Count, (t.Length - c) / Width);
-            for (int i = 0; i < tiles * Width; i += tile.One)
+            for (int k = 0; k < tiles; k += tile.One)
             {
-                tile.Put(i / Width, i % Width, result.ReadPart(t.Parts[t.Length + c + i]));
+                for (int i = 0; i < Width; i += tile.One)
+                {
+                    tile.Put(k, i, result.ReadPart(t.Parts[t.Length + c + k * Width + i]));
+                }
             }
 
             SixteenMasks masks = tile.Masks();
@@ -303,7 +317,6 @@ internal static class TransformSixteens
     {
         ArrayView<Sixteen> to = lines.Y.Cast<Sixteen>();
         long first = (long)(place.Line / Width) * t.Length;
-        Touch(lines.Y, first * Width, (long)t.Length * Width, tile);
         int one = 1 + Sixteen.Zero(first);
         for (int i = 0; i < t.Length; i += one)
         {
@@ -359,9 +372,10 @@ internal static class TransformSixteens
         public int Segment;
         public int Line;
         public bool IsFirst;
+        public bool IsFirstOfGroup;
 
         internal static Place First(TransformLines lines) =>
-            new() { Segment = Grid.IdxX, Line = Grid.IdxX * lines.SegmentLines, IsFirst = true };
+            new() { Segment = Grid.IdxX, Line = Grid.IdxX * lines.SegmentLines, IsFirst = true, IsFirstOfGroup = true };
 
         internal readonly bool IsInside(TransformLines lines) => Line < lines.Lines;
 
@@ -373,6 +387,7 @@ internal static class TransformSixteens
             bool isLast = IsLast(lines);
             Line += Width;
             IsFirst = false;
+            IsFirstOfGroup = false;
             if (isLast)
             {
                 Segment += Grid.DimX;

@@ -160,6 +160,26 @@ internal partial struct Sixteen : ILinearLane<Sixteen>
         V15 = value,
     };
 
+    public static Sixteen MultiplyAdd(Sixteen left, float right, Sixteen addend) => new()
+    {
+        V0 = OpenClCpu.MultiplyAdd(left.V0, right, addend.V0),
+        V1 = OpenClCpu.MultiplyAdd(left.V1, right, addend.V1),
+        V2 = OpenClCpu.MultiplyAdd(left.V2, right, addend.V2),
+        V3 = OpenClCpu.MultiplyAdd(left.V3, right, addend.V3),
+        V4 = OpenClCpu.MultiplyAdd(left.V4, right, addend.V4),
+        V5 = OpenClCpu.MultiplyAdd(left.V5, right, addend.V5),
+        V6 = OpenClCpu.MultiplyAdd(left.V6, right, addend.V6),
+        V7 = OpenClCpu.MultiplyAdd(left.V7, right, addend.V7),
+        V8 = OpenClCpu.MultiplyAdd(left.V8, right, addend.V8),
+        V9 = OpenClCpu.MultiplyAdd(left.V9, right, addend.V9),
+        V10 = OpenClCpu.MultiplyAdd(left.V10, right, addend.V10),
+        V11 = OpenClCpu.MultiplyAdd(left.V11, right, addend.V11),
+        V12 = OpenClCpu.MultiplyAdd(left.V12, right, addend.V12),
+        V13 = OpenClCpu.MultiplyAdd(left.V13, right, addend.V13),
+        V14 = OpenClCpu.MultiplyAdd(left.V14, right, addend.V14),
+        V15 = OpenClCpu.MultiplyAdd(left.V15, right, addend.V15),
+    };
+
     /// <summary>Each times a factor.</summary>
     internal readonly Sixteen Times(float factor) => new()
     {
@@ -212,22 +232,22 @@ internal partial struct Sixteen : ILinearLane<Sixteen>
     /// <summary>this += a * b.</summary>
     internal void Add(float a, Sixteen b)
     {
-        V0 += a * b.V0;
-        V1 += a * b.V1;
-        V2 += a * b.V2;
-        V3 += a * b.V3;
-        V4 += a * b.V4;
-        V5 += a * b.V5;
-        V6 += a * b.V6;
-        V7 += a * b.V7;
-        V8 += a * b.V8;
-        V9 += a * b.V9;
-        V10 += a * b.V10;
-        V11 += a * b.V11;
-        V12 += a * b.V12;
-        V13 += a * b.V13;
-        V14 += a * b.V14;
-        V15 += a * b.V15;
+        V0 = OpenClCpu.MultiplyAdd(a, b.V0, V0);
+        V1 = OpenClCpu.MultiplyAdd(a, b.V1, V1);
+        V2 = OpenClCpu.MultiplyAdd(a, b.V2, V2);
+        V3 = OpenClCpu.MultiplyAdd(a, b.V3, V3);
+        V4 = OpenClCpu.MultiplyAdd(a, b.V4, V4);
+        V5 = OpenClCpu.MultiplyAdd(a, b.V5, V5);
+        V6 = OpenClCpu.MultiplyAdd(a, b.V6, V6);
+        V7 = OpenClCpu.MultiplyAdd(a, b.V7, V7);
+        V8 = OpenClCpu.MultiplyAdd(a, b.V8, V8);
+        V9 = OpenClCpu.MultiplyAdd(a, b.V9, V9);
+        V10 = OpenClCpu.MultiplyAdd(a, b.V10, V10);
+        V11 = OpenClCpu.MultiplyAdd(a, b.V11, V11);
+        V12 = OpenClCpu.MultiplyAdd(a, b.V12, V12);
+        V13 = OpenClCpu.MultiplyAdd(a, b.V13, V13);
+        V14 = OpenClCpu.MultiplyAdd(a, b.V14, V14);
+        V15 = OpenClCpu.MultiplyAdd(a, b.V15, V15);
     }
 
     /// <summary>The activation of each.</summary>

@@ -94,22 +94,22 @@ internal partial struct Sixteen
     /// <summary>this += a b, each by itself.</summary>
     internal void AddProducts(Sixteen a, Sixteen b)
     {
-        V0 += a.V0 * b.V0;
-        V1 += a.V1 * b.V1;
-        V2 += a.V2 * b.V2;
-        V3 += a.V3 * b.V3;
-        V4 += a.V4 * b.V4;
-        V5 += a.V5 * b.V5;
-        V6 += a.V6 * b.V6;
-        V7 += a.V7 * b.V7;
-        V8 += a.V8 * b.V8;
-        V9 += a.V9 * b.V9;
-        V10 += a.V10 * b.V10;
-        V11 += a.V11 * b.V11;
-        V12 += a.V12 * b.V12;
-        V13 += a.V13 * b.V13;
-        V14 += a.V14 * b.V14;
-        V15 += a.V15 * b.V15;
+        V0 = OpenClCpu.MultiplyAdd(a.V0, b.V0, V0);
+        V1 = OpenClCpu.MultiplyAdd(a.V1, b.V1, V1);
+        V2 = OpenClCpu.MultiplyAdd(a.V2, b.V2, V2);
+        V3 = OpenClCpu.MultiplyAdd(a.V3, b.V3, V3);
+        V4 = OpenClCpu.MultiplyAdd(a.V4, b.V4, V4);
+        V5 = OpenClCpu.MultiplyAdd(a.V5, b.V5, V5);
+        V6 = OpenClCpu.MultiplyAdd(a.V6, b.V6, V6);
+        V7 = OpenClCpu.MultiplyAdd(a.V7, b.V7, V7);
+        V8 = OpenClCpu.MultiplyAdd(a.V8, b.V8, V8);
+        V9 = OpenClCpu.MultiplyAdd(a.V9, b.V9, V9);
+        V10 = OpenClCpu.MultiplyAdd(a.V10, b.V10, V10);
+        V11 = OpenClCpu.MultiplyAdd(a.V11, b.V11, V11);
+        V12 = OpenClCpu.MultiplyAdd(a.V12, b.V12, V12);
+        V13 = OpenClCpu.MultiplyAdd(a.V13, b.V13, V13);
+        V14 = OpenClCpu.MultiplyAdd(a.V14, b.V14, V14);
+        V15 = OpenClCpu.MultiplyAdd(a.V15, b.V15, V15);
     }
 
     /// <summary>Each magnitude.</summary>

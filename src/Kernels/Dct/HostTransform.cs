@@ -33,6 +33,11 @@ internal readonly unsafe struct HostFourierMemory(float* parts) : IFourierMemory
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void WritePart(int part, HostLane value) => value.Value.Store(_parts + ((long)part * Vector<float>.Count));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Begin(int butterfly)
+    {
+    }
 }
 
 /// <summary>Transforms on ILGPU's CPU accelerator; a unit is a segment of lines.</summary>

@@ -50,6 +50,17 @@ internal sealed partial class TransformPlan
         void Add(int radix) => Radices |= (ulong)radix << (4 * count++);
     }
 
+    private int CountButterflies()
+    {
+        int count = _primes.Count * Points;
+        for (ulong radices = Radices; radices != 0; radices >>= 4)
+        {
+            count += Size / (int)(radices & 15);
+        }
+
+        return IsConvolved ? 2 * count : count;
+    }
+
     /// <summary>The least of 2^a, 3 2^a and 5 2^a from a number on.</summary>
     private static int Smooth(int least)
     {

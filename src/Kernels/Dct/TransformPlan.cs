@@ -48,6 +48,7 @@ internal sealed partial class TransformPlan
         }
 
         AddFactors();
+        Butterflies = CountButterflies();
         _order = FindPlaces();
         _places = IsConvolved ? [.. Enumerable.Range(0, Points)] : _order;
         AddInputs();
@@ -94,6 +95,9 @@ internal sealed partial class TransformPlan
 
     /// <summary>The radices of the stages behind them, four bits each, the first in the lowest.</summary>
     internal ulong Radices { get; private set; }
+
+    /// <summary>Butterflies of a line, as the kernels count them.</summary>
+    internal int Butterflies { get; }
 
     /// <summary>The part that each number goes to, then the part that each comes from.</summary>
     internal int[] Parts => _parts;

@@ -40,6 +40,10 @@ internal struct HostLane(Vector<float> value) : ILane<HostLane>, ILinearLane<Hos
     public static HostLane operator /(float left, HostLane right) => new() { Value = new Vector<float>(left) / right.Value };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static HostLane MultiplyAdd(HostLane left, float right, HostLane addend) =>
+        new() { Value = Vector.MultiplyAddEstimate(left.Value, new Vector<float>(right), addend.Value) };
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static HostLane Of(float value) => new() { Value = new Vector<float>(value) };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

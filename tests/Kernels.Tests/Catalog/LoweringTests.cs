@@ -23,11 +23,14 @@ public sealed partial class LoweringTests
     public void Becomes_clean_PTX(string id)
     {
         // ILGPU's O2 may mark a branch as uniform that is not. Sessions use O1 on CUDA, which marks none.
-        CodeMarks allowed = IsForCpuDevices(id) ? CodeMarks.LocalMemory : CodeMarks.None;
+        CodeMarks allowed = IsForCpuDevices(id) ? CodeMarks.LocalMemory | CodeMarks.ExternalFunction : CodeMarks.None;
         foreach (CompiledKernel kernel in Ptx(id, CudaArchitecture.SM_80))
         {
             CodeMarks marks = kernel.Facts.Marks & ~allowed;
             Assert.True(marks == CodeMarks.None, $"{kernel.Instance.Name} has {marks}.");
+            Assert.All(
+                ExternalFunction().Matches(kernel.Source),
+                function => Assert.Equal("__builtin_prefetch", function.Groups[1].Value));
             Assert.NotEqual(0, kernel.Facts.Total);
             if (id.EndsWith("packets", StringComparison.Ordinal))
             {
@@ -120,6 +123,9 @@ public sealed partial class LoweringTests
     private static IReadOnlyList<CompiledKernel> Ptx(string id, CudaArchitecture architecture) => s_ptx.GetOrAdd(
         (id, architecture > CudaArchitecture.SM_80 ? CudaArchitecture.SM_80 : architecture),
         static key => new(() => KernelCompiler.ToPtx(DeviceKernels.Instances(key.Id), key.Target))).Value;
+
+    [GeneratedRegex(@"\.extern\s+\.func[^;]*?(\w+)\s*\(")]
+    private static partial Regex ExternalFunction();
 
     [GeneratedRegex(@"_\d+")]
     private static partial Regex NumberOfName();
