@@ -195,8 +195,22 @@ public sealed class BlockReferenceTests
             [.. own.Select((code, i) => (map[code] * most[i / 256]) + mean)]);
 
         Assert.False(DoubleQuantizationReference.Admits(scales, own, most, mean + 0.01f));
-        own[300] ^= 1;
-        Assert.False(DoubleQuantizationReference.Admits(scales, own, most, mean));
+        foreach (int wrong in new[] { 0, 300, 699 })
+        {
+            own[wrong] ^= 1;
+            Assert.False(DoubleQuantizationReference.Admits(scales, own, most, mean));
+            own[wrong] ^= 1;
+        }
+    }
+
+    [Fact]
+    public void The_mean_of_scales_may_be_a_product_with_a_reciprocal()
+    {
+        Bounded mean = DoubleQuantizationReference.Offset([1, 2, 4]);
+        Assert.Equal(7 / 3.0, mean.Value);
+        // Two additions, a reciprocal and a product.
+        double bound = 4 * Bounded.UnitRoundoff * 7 / 3;
+        Assert.InRange(mean.Bound, bound, 1.0001 * bound);
     }
 
     [Fact]
