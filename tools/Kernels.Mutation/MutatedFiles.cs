@@ -52,6 +52,7 @@ internal static class MutatedFiles
         [$"{References}/Dct/MuonReference.cs"] = new([], "NewtonSchulzReferenceTests"),
         [$"{References}/Dct/RemapReference.cs"] = new([], "SelectReferenceTests", "BoundedTransformTests"),
         [$"{References}/Dct/SelectReference.cs"] = new([], "SelectReferenceTests", "BoundedTransformTests"),
+        [$"{References}/Dct/TransformReference.cs"] = new([], "TransformReferenceTests", "BoundedTransformTests"),
         [$"{References}/Linear/ActivationReference.cs"] = new(
             ["linear/activation", "linear/matmul"], "ActivationProperties"),
         [$"{References}/Linear/LayerNormReference.cs"] = new(["linear/layernorm"], "LayerNormProperties"),
@@ -67,6 +68,8 @@ internal static class MutatedFiles
         [$"{References}/Optimizers/AveragingReference.cs"] = new([], "NumberReferenceTests"),
         [$"{References}/Optimizers/BatchTestReference.cs"] = new(["optimizers/batchtest"], "BatchTestReferenceTests"),
         [$"{References}/Optimizers/DiffGradReference.cs"] = new(["optimizers/diffgrad"], s_ofOptimizers),
+        [$"{References}/Optimizers/EightBitAdamReference.cs"] = new(
+            [], "EightBitAdamReferenceTests", "EightBitMapTests"),
         [$"{References}/Optimizers/ElementwiseReference.cs"] = new([], "OptimizerReferenceTests"),
         [$"{References}/Optimizers/GradientNormReference.cs"] = new([], "NumberReferenceTests"),
         [$"{References}/Optimizers/LambReference.cs"] = new(["optimizers/lamb"], s_ofOptimizers),
