@@ -137,6 +137,7 @@ public sealed class BlockReferenceTests
         float[] w = [1, -3, 2, 0, 0, -0f, 1e-40f, 0, -1e-42f, float.NaN, float.NegativeInfinity, -4, 5];
         float[] scales = BlockAbsMaxReference.Scales(w, 3);
         Assert.Equal([3, 0, 1.1754943508222875e-38f, 4, 5], scales);
+        Assert.Equal([4, 7], BlockAbsMaxReference.Scales([-4, 1, 7], 2));
         var shape = new CodebookShape(1, 13, 16, 1, null, QuantizationScope.Blocks(3, 13));
         float[] nf4 = [.. CodebooksReference.Nf4];
         int[] index = AssignReference.Assign(shape, w, nf4, scales);
