@@ -316,6 +316,13 @@ public readonly record struct Bounded(double Value, double Bound)
     /// <returns>A text for test messages.</returns>
     public override string ToString() => $"{Value:R} ± {Bound:G3}";
 
+    /// <summary>A number with its bound, which is infinite where binary32 may overflow within it.</summary>
+    internal static Bounded Checked(double value, double bound) => new(
+        value,
+        Math.Abs(value) + bound > float.MaxValue || (double.IsNaN(bound) && !double.IsNaN(value))
+            ? double.PositiveInfinity
+            : bound);
+
     private static Bounded Round(double value, double propagated, double underflow, Bounded a, Bounded b)
     {
         // A NaN that must be there stays so, whatever it meets.
@@ -331,12 +338,6 @@ public readonly record struct Bounded(double Value, double Bound)
 
     private static bool Tainted(Bounded a, Bounded b) =>
         double.IsPositiveInfinity(a.Bound) || double.IsPositiveInfinity(b.Bound);
-
-    private static Bounded Checked(double value, double bound) => new(
-        value,
-        Math.Abs(value) + bound > float.MaxValue || (double.IsNaN(bound) && !double.IsNaN(value))
-            ? double.PositiveInfinity
-            : bound);
 
     private static double Slope(double rise, double run) => rise == 0 ? 0 : rise / run;
 }

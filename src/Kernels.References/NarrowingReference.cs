@@ -57,7 +57,8 @@ public static class NarrowingReference
     /// <returns>The number.</returns>
     public static float FromFloat16(ushort bits) => (float)BitConverter.UInt16BitsToHalf(bits);
 
-    // Both take a number of the grid, so that the conversion itself does not round.
+    // Both take a number of the grid, so that the conversion itself does not round; what is above the largest number
+    // becomes an infinity there.
     private static ushort BFloat16Bits(double value) => double.IsNaN(value)
         ? (ushort)(double.IsNegative(value) ? 0xFFC0 : 0x7FC0)
         : (ushort)(BitConverter.SingleToUInt32Bits((float)value) >> 16);
@@ -94,16 +95,14 @@ public static class NarrowingReference
 
         private double Round(float value, Func<double, double> toInteger)
         {
-            if (!float.IsFinite(value) || value == 0)
+            if (!float.IsFinite(value))
             {
                 return value;
             }
 
             double magnitude = Math.Abs((double)value);
             double spacing = Spacing(magnitude);
-            double rounded = toInteger(magnitude / spacing) * spacing;
-            double limit = Math.ScaleB(1, LargestExponent + 1);
-            return Math.CopySign(rounded >= limit ? double.PositiveInfinity : rounded, value);
+            return Math.CopySign(toInteger(magnitude / spacing) * spacing, value);
         }
     }
 }

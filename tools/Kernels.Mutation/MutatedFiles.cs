@@ -14,7 +14,7 @@ internal static class MutatedFiles
     private static readonly string[] s_ofOptimizers =
         ["OptimizerReferenceTests", "OptimizerBoundTests", "GoldenVectorTests"];
 
-    /// <summary>By file.</summary>
+    /// <summary>By file. References without operations are judged by their tests alone, which is sooner.</summary>
     internal static IReadOnlyDictionary<string, Judges> All { get; } = new SortedDictionary<string, Judges>(
         StringComparer.Ordinal)
     {
@@ -43,9 +43,21 @@ internal static class MutatedFiles
         [$"{Kernels}/VectorQuantization/Ema.cs"] = new(["vq/ema"], "EmaProperties"),
         [$"{Kernels}/VectorQuantization/Quantize.cs"] = new(["vq/quantize"], "QuantizeProperties"),
         [$"{Kernels}/VectorQuantization/Rotate.cs"] = new(["vq/rotate"], "RotateProperties"),
+        [$"{References}/NarrowingReference.cs"] = new([], "NumberReferenceTests"),
+        [$"{References}/PhiloxReference.cs"] = new([], "NumberReferenceTests"),
+        [$"{References}/Dct/BoundedMatrix.cs"] = new(
+            [], "BoundedTransformTests", "NewtonSchulzReferenceTests", "TrionReferenceTests"),
+        [$"{References}/Dct/ColumnProjection.cs"] = new([], "TrionReferenceTests", "DctAdamWReferenceTests"),
+        [$"{References}/Dct/ErrorBlockReference.cs"] = new([], "ErrorBlockReferenceTests"),
+        [$"{References}/Dct/MuonReference.cs"] = new([], "NewtonSchulzReferenceTests"),
+        [$"{References}/Dct/RemapReference.cs"] = new([], "SelectReferenceTests", "BoundedTransformTests"),
+        [$"{References}/Dct/SelectReference.cs"] = new([], "SelectReferenceTests", "BoundedTransformTests"),
+        [$"{References}/Dct/TransformReference.cs"] = new([], "TransformReferenceTests", "BoundedTransformTests"),
         [$"{References}/Linear/ActivationReference.cs"] = new(
             ["linear/activation", "linear/matmul"], "ActivationProperties"),
         [$"{References}/Linear/LayerNormReference.cs"] = new(["linear/layernorm"], "LayerNormProperties"),
+        [$"{References}/Linear/MatMulReference.cs"] = new([], "LinearReferenceTests"),
+        [$"{References}/Linear/PredictionReference.cs"] = new([], "LinearReferenceTests"),
         [$"{References}/Linear/SoftmaxCrossEntropyReference.cs"] = new(
             ["linear/softmaxcrossentropy"], "SoftmaxCrossEntropyProperties"),
         [$"{References}/Optimizers/AdaBeliefReference.cs"] = new(["optimizers/adabelief"], s_ofOptimizers),
@@ -53,19 +65,40 @@ internal static class MutatedFiles
         [$"{References}/Optimizers/AdaGradReference.cs"] = new(["optimizers/adagrad"], s_ofOptimizers),
         [$"{References}/Optimizers/AdafactorReference.cs"] = new(["optimizers/adafactor"], s_ofOptimizers),
         [$"{References}/Optimizers/AdamReference.cs"] = new(s_adam, s_ofOptimizers),
+        [$"{References}/Optimizers/AveragingReference.cs"] = new([], "NumberReferenceTests"),
         [$"{References}/Optimizers/BatchTestReference.cs"] = new(["optimizers/batchtest"], "BatchTestReferenceTests"),
         [$"{References}/Optimizers/DiffGradReference.cs"] = new(["optimizers/diffgrad"], s_ofOptimizers),
-        [$"{References}/Optimizers/OptimizerReference.cs"] = new(
-            ["optimizers/sgd", "optimizers/lion", .. s_adam], s_ofOptimizers),
+        [$"{References}/Optimizers/EightBitAdamReference.cs"] = new(
+            [], "EightBitAdamReferenceTests", "EightBitMapTests"),
+        [$"{References}/Optimizers/ElementwiseReference.cs"] = new([], "OptimizerReferenceTests"),
+        [$"{References}/Optimizers/GradientNormReference.cs"] = new([], "NumberReferenceTests"),
         [$"{References}/Optimizers/LambReference.cs"] = new(["optimizers/lamb"], s_ofOptimizers),
         [$"{References}/Optimizers/LionReference.cs"] = new(["optimizers/lion"], s_ofOptimizers),
+        [$"{References}/Optimizers/OptimizerReference.cs"] = new(
+            ["optimizers/sgd", "optimizers/lion", .. s_adam], s_ofOptimizers),
         [$"{References}/Optimizers/RmsPropReference.cs"] = new(["optimizers/rmsprop"], s_ofOptimizers),
         [$"{References}/Optimizers/SgdReference.cs"] = new(["optimizers/sgd"], s_ofOptimizers),
+        [$"{References}/Quantization/BlockAbsMaxReference.cs"] = new([], "BlockReferenceTests"),
+        [$"{References}/Quantization/CodebookGradientReference.cs"] = new(
+            [], "QuantizationBoundTests", "MappingReferenceTests"),
+        [$"{References}/Quantization/DequantizeReference.cs"] = new([], "BlockReferenceTests"),
+        [$"{References}/Quantization/DoubleQuantizationReference.cs"] = new([], "BlockReferenceTests"),
+        [$"{References}/Quantization/LatentReference.cs"] = new([], "MappingReferenceTests"),
         [$"{References}/Quantization/MappingReference.cs"] = new(
             ["codebook/nf4", "codebook/proximal"], "MappingReferenceTests"),
+        [$"{References}/Quantization/QuantizedProductReference.cs"] = new(
+            [], "QuantizationBoundTests", "QuantizedProductReferenceTests"),
+        [$"{References}/Quantization/ReconstructionReference.cs"] = new(
+            [], "QuantizationBoundTests", "MappingReferenceTests"),
+        [$"{References}/VectorQuantization/Dyadic.cs"] = new([], "ExactNumberTests", "CodebookReferenceTests"),
         [$"{References}/VectorQuantization/EmaReference.cs"] = new(["vq/ema"], "CodebookReferenceTests"),
+        [$"{References}/VectorQuantization/KMeansReference.cs"] = new([], "CodebookReferenceTests"),
         [$"{References}/VectorQuantization/QuantizeReference.cs"] = new(["vq/quantize"], "QuantizeReferenceTests"),
+        [$"{References}/VectorQuantization/RestartReference.cs"] = new([], "CodebookReferenceTests"),
         [$"{References}/VectorQuantization/RotateReference.cs"] = new(["vq/rotate"], "RotateReferenceTests"),
+        [$"{References}/VectorQuantization/SegmentSumReference.cs"] = new([], "CodebookReferenceTests"),
+        [$"{References}/VectorQuantization/UsageReference.cs"] = new([], "CodebookReferenceTests"),
+        [$"{References}/VectorQuantization/UsageWindowReference.cs"] = new([], "CodebookReferenceTests"),
     };
 
     /// <summary>The files of which one of some names is the path, its end, or its folder; all without names.</summary>

@@ -222,11 +222,9 @@ public sealed class ErrorBlockReference
 
     private static bool IsInDomain(ReadOnlySpan<Bounded> values)
     {
-        double most = 0;
         foreach (Bounded value in values)
         {
-            most = value.IsInDomain ? Math.Max(most, Math.Abs(value.Value) + value.Bound) : double.PositiveInfinity;
-            if (!(most <= float.MaxValue / 2))
+            if (!(Math.Abs(value.Value) + value.Bound <= float.MaxValue / 2))
             {
                 return false;
             }
@@ -250,10 +248,9 @@ public sealed class ErrorBlockReference
         }
 
         double relative = Bounded.Gamma(4);
-        double least = Math.Max(leastMax - minimum, 0) / MaxCode * (1 - relative);
-        double most = (mostMax - minimum) / MaxCode * (1 + relative);
-        return minimum >= leastMin && minimum <= mostMin
-            && unit >= least - Bounded.LeastSubnormal && unit <= most + Bounded.LeastSubnormal;
+        double least = ((leastMax - minimum) / MaxCode * (1 - relative)) - Bounded.LeastSubnormal;
+        double most = ((mostMax - minimum) / MaxCode * (1 + relative)) + Bounded.LeastSubnormal;
+        return minimum >= leastMin && minimum <= mostMin && unit >= Math.Max(least, 0) && unit <= most;
     }
 
     private int Nearest(double steps) => (int)Math.Clamp(Math.Floor(steps + 0.5), 0, MaxCode);

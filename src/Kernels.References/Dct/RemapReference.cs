@@ -52,7 +52,7 @@ public static class RemapReference
         {
             if (index[i] <= index[i - 1])
             {
-                throw new ArgumentException($"Must ascend, and {index[i]} comes after {index[i - 1]}.", name);
+                throw new ArgumentException($"Must ascend, and {index[i]} does not.", name);
             }
         }
     }

@@ -219,8 +219,6 @@ public sealed class SelectReference
             return double.IsNaN(other.Bound) && (one.IsInDomain || (double.IsNaN(one.Bound) && a < b));
         }
 
-        return one.Bound + other.Bound == 0
-            ? one.Value > other.Value || (one.Value == other.Value && a < b)
-            : one.Value - other.Value > one.Bound + other.Bound;
+        return one.Value - other.Value > one.Bound + other.Bound || (one == other && one.Bound == 0 && a < b);
     }
 }

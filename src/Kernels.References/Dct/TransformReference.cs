@@ -138,8 +138,7 @@ public sealed class TransformReference
         var result = new Bounded[x.Length];
         for (int row = 0; row < rows; row++)
         {
-            double squares = 0;
-            double magnitudes = 0;
+            (double squares, double magnitudes) = default((double, double));
             bool isNaN = false;
             foreach (Bounded value in x.Slice(row * Length, Length))
             {
@@ -187,7 +186,7 @@ public sealed class TransformReference
         const double Twiddle = (2 * Sqrt2) + 1;
         double fast = 0;
         int ends = kind is TransformKind.Dct2 or TransformKind.Dct3 ? 1 : 2;
-        int points = kind == TransformKind.Dct1 ? Math.Max(n - 1, 1) : n;
+        int points = kind == TransformKind.Dct1 ? n - 1 : n;
         int largest = 1;
         for (int p = 2, left = points; left > 1; p++)
         {
@@ -200,7 +199,7 @@ public sealed class TransformReference
 
         if (kind == TransformKind.Hadamard)
         {
-            return 1.01 * Bounded.UnitRoundoff * Math.Min(n + 2, Math.Log2(n) + 2);
+            return 1.01 * Bounded.UnitRoundoff * (Math.Log2(n) + 2);
         }
 
         if (largest <= MostDirect)
@@ -215,7 +214,7 @@ public sealed class TransformReference
     /// <summary>What the arguments of the cosines repeat after, in steps of the least of them.</summary>
     private static int Period(TransformKind kind, int n) => kind switch
     {
-        TransformKind.Dct1 => 2 * Math.Max(n - 1, 1),
+        TransformKind.Dct1 => 2 * (n - 1),
         TransformKind.Dct4 => checked(8 * n),
         _ => checked(4 * n),
     };

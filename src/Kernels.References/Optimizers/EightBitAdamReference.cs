@@ -55,7 +55,7 @@ public sealed class EightBitAdamReference(AdamReference adam)
     public static Bounded Decode(int code, float scale, bool isSigned)
     {
         double number = (isSigned ? s_signed : s_unsigned)[code];
-        return new Bounded(number, number is 0 or 1 ? 0 : Math.Abs(number) * 2.01 * Bounded.UnitRoundoff) * scale;
+        return new Bounded(number, number == 1 ? 0 : Math.Abs(number) * 2.01 * Bounded.UnitRoundoff) * scale;
     }
 
     /// <summary>Whether a scale is right for the values of a block.</summary>
@@ -127,9 +127,9 @@ public sealed class EightBitAdamReference(AdamReference adam)
     {
         double[] numbers = isSigned ? s_signed : s_unsigned;
         int code = Nearest(x, isSigned);
-        double below = code > 0 ? numbers[code] - numbers[code - 1] : 0;
-        double above = code < 255 ? numbers[code + 1] - numbers[code] : 0;
-        return Math.Max(below, above);
+        return Math.Max(Step(Math.Max(code - 1, 0)), Step(Math.Min(code, 254)));
+
+        double Step(int lower) => numbers[lower + 1] - numbers[lower];
     }
 
     // Seven decades, the lowest first; decade i is 10^(i - 7) .. 10^(i - 6) in 2^i equal parts, twice as many without

@@ -51,11 +51,10 @@ public static class GradientNormReference
 
         double norm = Math.Sqrt(sum);
         double gamma = Bounded.Gamma((depth ?? Math.Max(values.Length - 1, 0)) + 5);
-        // The lower side of the root is the wider one: 1 - sqrt(1 - gamma), without cancellation.
-        double halved = gamma < 1 ? gamma / (1 + Math.Sqrt(1 - gamma)) : double.PositiveInfinity;
+        // The lower side of the root is the wider one: 1 - sqrt(1 - gamma), without cancellation; a root is not below 0.
+        double halved = gamma / (1 + Math.Sqrt(Math.Max(1 - gamma, 0)));
         double relative = halved + (Bounded.Gamma(2) * (1 + halved)) + Math.ScaleB(1, -51) + (values.Length * 1e-15);
-        double bound = (norm * relative) + Bounded.LeastSubnormal;
-        return new Bounded(norm, norm + bound > float.MaxValue ? double.PositiveInfinity : bound);
+        return Bounded.Checked(norm, (norm * relative) + Bounded.LeastSubnormal);
     }
 
     /// <summary>The factor that clips a gradient to a largest norm, min(1, maxNorm / (norm + epsilon)).</summary>

@@ -63,7 +63,7 @@ public static class CodebookGradientReference
     }
 
     private static List<Bounded>[] Lists(int count) =>
-        [.. Enumerable.Range(0, count).Select(_ => new List<Bounded>())];
+        Array.ConvertAll(new List<Bounded>[count], _ => new List<Bounded>());
 
     // Sums may be taken before their product with a factor that many terms share; one rounding more, since a factor may
     // be 1, and one underflow.

@@ -65,10 +65,9 @@ public static class QuantizedProductReference
         double sum = (double)bias + c0;
         double size = Math.Abs(bias) + Math.Abs((double)c0);
         int terms = (bias == 0 ? 0 : 1) + (c0 == 0 ? 0 : 1);
-        double largest = 0;
-        double underflow = 0;
+        (double largest, double underflow) = default((double, double));
         bool isFinite = true;
-        Bounded single = Bounded.FromDouble(sum); // bias or C0 alone
+        Bounded? single = sum; // bias or C0 alone
         for (int j = 0; j < x.Length; j++)
         {
             int weight = (row * shape.Columns) + j;
@@ -82,7 +81,7 @@ public static class QuantizedProductReference
             }
 
             terms++;
-            single = Math.Abs(x[j]) == 1 ? s * (Bounded)(x[j] * c) : new Bounded(0, double.PositiveInfinity);
+            single = Math.Abs(x[j]) == 1 ? s * (Bounded)(x[j] * c) : null;
             sum += x[j] * c * s;
             size += Math.Abs(x[j] * c * s);
             // What some way of computing may hold on its way: sums of x, and products without one of the factors.
@@ -91,9 +90,9 @@ public static class QuantizedProductReference
             underflow += (1 + Math.Abs(x[j])) * (1 + Math.Abs(s)) * Bounded.LeastSubnormal;
         }
 
-        if (terms == 1 && single.IsInDomain && isFinite)
+        if (terms == 1 && isFinite && single is { IsInDomain: true } one)
         {
-            return single;
+            return one;
         }
 
         bool isInRange = isFinite && !(size > float.MaxValue / 2) && !(largest > float.MaxValue / 2);

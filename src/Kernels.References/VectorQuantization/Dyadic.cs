@@ -41,7 +41,7 @@ internal static class Dyadic
     /// <param name="bits">Bits of the mantissa: 24 or 53.</param>
     internal static bool IsExact(double size, int exponent, int bits)
     {
-        bool isInRange = bits > 24 || (exponent >= LeastExponent && size <= float.MaxValue);
+        bool isInRange = bits != 24 || (exponent >= LeastExponent && size <= float.MaxValue);
         return size == 0 || (isInRange && size <= Math.ScaleB(1, Math.Min(exponent, 900) + bits));
     }
 

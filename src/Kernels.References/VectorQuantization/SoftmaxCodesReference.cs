@@ -40,7 +40,7 @@ public static class SoftmaxCodesReference
             (double[] p, double[] relative) = Softmax(x.Slice(i * d, d), codes, k, rescalings ?? k);
             for (int j = 0; j < k; j++)
             {
-                all[(i * k) + j] = new Bounded(p[j], (Slack * p[j] * relative[j]) + Flushed);
+                all[(i * k) + j] = Known(p[j], (Slack * p[j] * relative[j]) + Flushed);
             }
         }
 
@@ -150,7 +150,7 @@ public static class SoftmaxCodesReference
         for (int j = 0; j < k; j++)
         {
             double x = logits[j] - largest;
-            relative[j] = Math.Exp(Math.Min(relative[j] + most + (U * Math.Abs(x)) + rescaling, 700)) - 1 + (4 * U);
+            relative[j] = Math.Exp(relative[j] + most + (U * Math.Abs(x)) + rescaling) - 1 + (4 * U);
             logits[j] = Math.Exp(x);
             total += logits[j];
             error += logits[j] * relative[j];

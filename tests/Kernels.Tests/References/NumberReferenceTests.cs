@@ -23,6 +23,26 @@ public class NumberReferenceTests
         Assert.Equal(expected, PhiloxReference.Block(counter, key));
 
     [Fact]
+    public void A_block_of_random_numbers_rounds_eight_positions()
+    {
+        // The first known answer, the low half of each word first.
+        ushort[] bits = [0xe8d5, 0x6627, 0xc58d, 0xe169, 0xac4c, 0xbc57, 0xdbd8, 0x9b00];
+        Assert.Equal(bits, Enumerable.Range(0, 8).Select(i => PhiloxReference.RoundingBits((ulong)i, 0, 0)));
+
+        const ulong Seed = 0xFEDC_BA98_7654_3210;
+        const ulong Block = 0x0612_3456_789A_BCDE;
+        uint[] words = PhiloxReference.Block([0x789A_BCDE, 0x0612_3456, 77, 0], [0x7654_3210, 0xFEDC_BA98]);
+        for (uint i = 0; i < 8; i++)
+        {
+            uint half = words[i / 2] >> (i % 2 == 0 ? 0 : 16);
+            Assert.Equal((ushort)half, PhiloxReference.RoundingBits((8 * Block) + i, 77, Seed));
+        }
+
+        Assert.Throws<ArgumentException>("counter", () => PhiloxReference.Block([1, 2, 3], [1, 2]));
+        Assert.Throws<ArgumentException>("key", () => PhiloxReference.Block([1, 2, 3, 4], [1]));
+    }
+
+    [Fact]
     public void Binary16_is_that_of_the_runtime()
     {
         foreach (float value in Floats())
@@ -127,6 +147,35 @@ public class NumberReferenceTests
         Assert.True(float.IsNaN(NarrowingReference.FromFloat16(NarrowingReference.ToFloat16(float.NaN, 65535))));
     }
 
+    [Theory]
+    [InlineData(0x7FC12345u, 0x7FC0, 0x7E00)]
+    [InlineData(0xFF812345u, 0xFFC0, 0xFE00)]
+    public void Every_nan_becomes_the_quiet_one_of_its_sign(uint nan, int bfloat16, int float16)
+    {
+        float value = BitConverter.UInt32BitsToSingle(nan);
+        Assert.Equal((bfloat16, float16), (NarrowingReference.ToBFloat16(value), NarrowingReference.ToFloat16(value)));
+        Assert.Equal(
+            (bfloat16, float16), (NarrowingReference.ToBFloat16(value, 3), NarrowingReference.ToFloat16(value, 3)));
+    }
+
+    [Fact]
+    public void What_is_stored_has_the_spacing_of_its_far_end_until_it_overflows()
+    {
+        Assert.Equal(new Bounded(0, 0), NarrowingReference.StoredAsFloat16(0));
+        Assert.Equal(1 + Math.ScaleB(1, -11), NarrowingReference.StoredAsFloat16(new Bounded(0, 1)).Bound);
+        Assert.Equal(1.5 + Math.ScaleB(1, -10), NarrowingReference.StoredAsFloat16(new Bounded(-1, 1.5)).Bound);
+        Assert.Equal(Math.ScaleB(1, -25), NarrowingReference.StoredAsFloat16(1e-9).Bound);
+        Assert.Equal(Math.ScaleB(1, -133), NarrowingReference.StoredAsBFloat16(1e-44, stochastic: true).Bound);
+        Assert.Equal(new Bounded(65504, 16), NarrowingReference.StoredAsFloat16(65504));
+        Assert.False(NarrowingReference.StoredAsFloat16(new Bounded(65504, 1e-9)).IsInDomain);
+        Assert.Equal(Math.ScaleB(1, 119), NarrowingReference.StoredAsBFloat16(Math.ScaleB(255, 120)).Bound);
+        Assert.False(NarrowingReference.StoredAsBFloat16(Math.ScaleB(255.01, 120)).IsInDomain);
+        Assert.True(double.IsNaN(NarrowingReference.StoredAsFloat16(double.NaN).Bound));
+        Assert.Equal(
+            new Bounded(1, double.PositiveInfinity),
+            NarrowingReference.StoredAsBFloat16(new Bounded(1, double.PositiveInfinity)));
+    }
+
     [Fact]
     public void Norms_in_binary32_stay_within_the_bound()
     {
@@ -159,6 +208,30 @@ public class NumberReferenceTests
     }
 
     [Fact]
+    public void The_bound_of_a_scaled_norm_counts_its_roundings()
+    {
+        // One addition and five roundings of each square, halved by the root; two more; what is left of squares that
+        // underflow; binary64 for each value.
+        static double Relative(int roundings, int values)
+        {
+            double gamma = Bounded.Gamma(roundings);
+            double halved = gamma / (1 + Math.Sqrt(1 - gamma));
+            return halved + (Bounded.Gamma(2) * (1 + halved)) + Math.Pow(2, -51) + (values * 1e-15);
+        }
+
+        Bounded norm = GradientNormReference.ScaledNorm([3, 4]);
+        Assert.Equal(5, norm.Value);
+        Assert.Equal(5 * Relative(6, 2), norm.Bound, 1e-18);
+        Assert.Equal(7 * Relative(5, 1), GradientNormReference.ScaledNorm([7]).Bound, 1e-18);
+        Assert.Equal(5 * Relative(16, 2), GradientNormReference.ScaledNorm([3, 4], depth: 11).Bound, 1e-18);
+        Assert.Equal(new Bounded(0, Bounded.LeastSubnormal), GradientNormReference.ScaledNorm([0, 0]));
+        // Where the sum may be 0, so may be the norm.
+        Assert.InRange(GradientNormReference.ScaledNorm([3, 4], depth: 1 << 23).Bound, 5, 6);
+        Assert.False(GradientNormReference.ScaledNorm([3, 4], depth: 1 << 24).IsInDomain);
+        Assert.False(GradientNormReference.ScaledNorm([float.MaxValue]).IsInDomain);
+    }
+
+    [Fact]
     public void Clipping_scales_down_only()
     {
         Assert.Equal(new Bounded(1, 0), GradientNormReference.ClipCoefficient(0.5, 1));
@@ -174,6 +247,23 @@ public class NumberReferenceTests
         Assert.True(AveragingReference.Exponential(3, 3, 0.9).Admits(3));
         Assert.Equal(0, AveragingReference.Exponential(3, 3, 0.9).Bound, 3 * Bounded.UnitRoundoff);
         Assert.Equal(3, AveragingReference.Stochastic(3, 3, 7).Value);
+    }
+
+    [Theory]
+    [InlineData(1.0, 3)]
+    [InlineData(0.75, 4)]
+    [InlineData(0.25, 6)]
+    [InlineData(0.0, 7)]
+    public void A_moving_average_keeps_its_share(double decay, double expected) =>
+        Assert.Equal(expected, AveragingReference.Exponential(3, 7, decay).Value);
+
+    [Fact]
+    public void A_share_is_from_0_to_1_and_a_count_not_negative()
+    {
+        Assert.Throws<ArgumentOutOfRangeException>("decay", () => AveragingReference.Exponential(3, 7, -0.1));
+        Assert.Throws<ArgumentOutOfRangeException>("decay", () => AveragingReference.Exponential(3, 7, 1.1));
+        Assert.Throws<ArgumentOutOfRangeException>("decay", () => AveragingReference.Exponential(3, 7, double.NaN));
+        Assert.Throws<ArgumentOutOfRangeException>("count", () => AveragingReference.Stochastic(3, 7, -1));
     }
 
     [Fact]

@@ -74,6 +74,15 @@ public class OptimizerReferenceTests
     }
 
     [Fact]
+    public void A_step_of_one_element_is_checked_as_well()
+    {
+        var optimizer = new AdamReference();
+
+        Assert.Throws<ArgumentOutOfRangeException>("t", () => optimizer.Step(0, 1, 1, new Bounded[2]));
+        Assert.Throws<ArgumentException>("state", () => optimizer.Step(1, 1, 1, new Bounded[3]));
+    }
+
+    [Fact]
     public void Maximizing_climbs_where_minimizing_descends()
     {
         double[][] g = [[1], [-2], [0.5]];

@@ -71,6 +71,14 @@ public sealed class BoundedTransformTests
     }
 
     [Fact]
+    public void Products_and_norms_of_matrices()
+    {
+        Assert.Equal([14, 32], BoundedMatrix.Multiply([1, 2, 3, 4, 5, 6], [1, 2, 3], 2, 3, 1));
+        Assert.Equal([1, 2, 2, 4, 3, 6], BoundedMatrix.Multiply([1, 2, 3], [1, 2], 3, 1, 2));
+        Assert.Equal(5, BoundedMatrix.Norm([3, -4]));
+    }
+
+    [Fact]
     public void Bounds_move_with_their_columns()
     {
         Bounded[] state = [new(1, 0.1), new(2, 0.2), new(3, 0.3), new(4, 0.4)];

@@ -71,6 +71,17 @@ public sealed class ErrorBlockReferenceTests
         Assert.False(block.Admits(Exact(x), apart, minimum, unit));
     }
 
+    [Fact]
+    public void What_is_left_over_takes_whole_bytes_and_may_be_one_element()
+    {
+        var block = new ErrorBlockReference(bits: 4, bucket: 8);
+        Assert.Equal([1, 1, 2, 2, 3, 3, 4, 4, 5], Enumerable.Range(1, 9).Select(block.ByteCount));
+        (byte[] codes, float[] minimum, float[] unit) = new ErrorBlockReference(8, 3).Encode([1, 2, 256, 5]);
+        Assert.Equal([0, 1, 255, 0], codes);
+        Assert.Equal([1, 5], minimum);
+        Assert.Equal([1, 0], unit);
+    }
+
     [Theory]
     [InlineData(8)]
     [InlineData(4)]
@@ -151,6 +162,91 @@ public sealed class ErrorBlockReferenceTests
         Assert.False(block.Admits([1, 16, 3], [0xF0, 0x10], [1, 3], [1, 0]));
         // Outside the domain.
         Assert.True(block.Admits([1, double.NaN], [0x12], [float.NaN], [float.NaN]));
+    }
+
+    /// <summary>A unit within four roundings of the range, and one least number.</summary>
+    [Fact]
+    public void A_unit_has_four_roundings_and_no_more()
+    {
+        const float U = (float)Bounded.UnitRoundoff;
+        var block = new ErrorBlockReference(bits: 4, bucket: 2);
+        Assert.True(Admits(15, 1 - (4 * U)) && Admits(15, 1 + (4 * U)));
+        Assert.False(Admits(15, 1 - (5 * U)) || Admits(15, 1 + (6 * U)));
+        Assert.True(Admits(15 * float.Epsilon, 0) && Admits(15 * float.Epsilon, 2 * float.Epsilon));
+        Assert.False(Admits(15 * float.Epsilon, 3 * float.Epsilon) || Admits(30 * float.Epsilon, 0));
+        Assert.False(block.Admits([new(1, 1), new(1, 1)], [0], [2], [-float.Epsilon]));
+        Assert.True(block.Admits([2.5, 2.5], [0], [2.5f], [float.Epsilon]));
+        Assert.False(block.Admits([2.5, 2.5], [0], [2.5f], [2 * float.Epsilon]));
+        // With bounds: from 1 to 14 numbers above the least.
+        Assert.True(block.Admits([new(0, 0), new(7.5, 6.5)], [0xF0], [0], [1 / 15f]));
+        Assert.True(block.Admits([new(0, 0), new(7.5, 6.5)], [0xF0], [0], [14 / 15f]));
+        Assert.False(block.Admits([new(0, 0), new(7.5, 6.5)], [0xF0], [0], [0.066f]));
+        Assert.False(block.Admits([new(0, 0), new(7.5, 6.5)], [0xF0], [0], [0.934f]));
+        Assert.True(block.Admits([new(0, 1), new(15, 0)], [0xF0], [1], [14 / 15f]));
+        Assert.True(block.Admits([new(0, 1), new(15, 0)], [0xF0], [-1], [16 / 15f]));
+        Assert.False(block.Admits([new(0, 1), new(15, 0)], [0xF0], [2], [13 / 15f]));
+        Assert.False(block.Admits([new(0, 1), new(15, 0)], [0xF0], [-1.001f], [16 / 15f]));
+
+        bool Admits(float most, float unit) => block.Admits([0, most], [0xF0], [0], [unit])
+            | block.Admits([0, most], [0x00], [0], [unit]) | block.Admits([0, most], [0x70], [0], [unit]);
+    }
+
+    /// <summary>The ends of what roundings allow: of the steps, of their bound, and of the sum with a half.</summary>
+    [Fact]
+    public void A_code_has_four_roundings_of_its_steps_and_one_of_the_largest()
+    {
+        var block = new ErrorBlockReference(bits: 8, bucket: 4);
+        double gamma = Bounded.Gamma(4);
+        double sum = 256 * Bounded.UnitRoundoff;
+        double up = (254.5 - sum) / (1 + gamma);
+        double down = (3.5 + sum) / (1 - gamma);
+        AssertEnd(code: 255, inside: up + 1e-9, outside: up - 1e-9, bound: 0);
+        AssertEnd(code: 3, inside: down - 1e-9, outside: down + 1e-9, bound: 0);
+        // 0 plus or minus this.
+        Assert.True(block.AdmitsCode(new(0, up + 1e-9), 0, 1, 255));
+        Assert.False(block.AdmitsCode(new(0, up - 1e-9), 0, 1, 255));
+        double near = 100 - (3.5 + sum + (gamma * 100));
+        near /= 1 + gamma;
+        AssertEnd(code: 3, inside: 100, outside: 100, bound: near, step: 1e-9);
+
+        void AssertEnd(int code, double inside, double outside, double bound, double step = 0)
+        {
+            Assert.True(block.AdmitsCode(new(inside, bound + step), 0, 1, code));
+            Assert.False(block.AdmitsCode(new(outside, bound - step), 0, 1, code));
+        }
+    }
+
+    [Theory]
+    [InlineData(0, 15, 0)]
+    [InlineData(-20, 10, 0)]
+    [InlineData(-20, 10, 1.5)]
+    [InlineData(0, 15 * float.Epsilon, 0)]
+    public void What_is_stored_is_off_by_half_a_unit_and_its_roundings(double least, double most, double bound)
+    {
+        var block = new ErrorBlockReference(bits: 4, bucket: 2);
+        Bounded[] stored = block.Stored([new(most, bound), new(least, bound), new(7, 0.25)]);
+        double gamma = Bounded.Gamma(4);
+        double unit = ((most - least + (2 * bound)) / 15 * (1 + gamma)) + Bounded.LeastSubnormal;
+        double size = Math.Max(Math.Abs(least - bound), most + bound) + unit;
+        double off = (unit * (0.5 + (15 * ((2 * gamma) + (3 * Bounded.UnitRoundoff)))))
+            + (2 * Bounded.UnitRoundoff * size) + (32 * Bounded.LeastSubnormal);
+        Assert.Equal((most, least), (stored[0].Value, stored[1].Value));
+        Assert.All(stored[..2], v => Assert.InRange(v.Bound, (bound + off) * (1 - 1e-12), (bound + off) * (1 + 1e-12)));
+        // The next bucket has a unit of its own.
+        Assert.InRange(stored[2].Bound, 0.26, 0.3);
+    }
+
+    [Fact]
+    public void A_bucket_is_in_the_domain_up_to_half_the_largest_number()
+    {
+        const float Half = float.MaxValue / 2;
+        var block = new ErrorBlockReference(bits: 8, bucket: 2);
+        Assert.All(block.Stored([Half, -Half]), v => Assert.True(v.IsInDomain));
+        Assert.All(block.Stored([0, -MathF.BitIncrement(Half)]), v => Assert.False(v.IsInDomain));
+        Assert.All(block.Stored([new(0, Half), 1]), v => Assert.True(v.IsInDomain));
+        Assert.All(block.Stored([new(Half, 1e25), 1]), v => Assert.False(v.IsInDomain));
+        Assert.All(block.Stored([1, double.NaN, 1]).Take(2), v => Assert.False(v.IsInDomain));
+        Assert.True(block.Stored([1, double.NaN, 1])[2].IsInDomain);
     }
 
     [Fact]

@@ -71,6 +71,22 @@ public sealed class NewtonSchulzReferenceTests
         Assert.InRange(worst, most / 4, most);
     }
 
+    /// <summary>Worked out once in binary64: another count of roundings is another number.</summary>
+    [Theory]
+    [InlineData(1, 1, 2.40739621407e-5, 16.0346937392)]
+    [InlineData(2, 3, 0.000107912025026, 0.105175474369)]
+    [InlineData(3, 2, 0.000166972219591, 0.735321555161)]
+    [InlineData(4, 4, 0.00132421104038, 29.0216672491)]
+    public void The_bound_is_that_of_its_derivation(int rows, int columns, double exact, double off)
+    {
+        double[] g = Sixtyfourths(rows, columns, 1);
+        double bound = NewtonSchulzReference.Apply(Exact(g), rows, columns)[0].Bound;
+        Assert.InRange(bound, exact * (1 - 1e-7), exact * (1 + 1e-7));
+        Bounded[] vague = Array.ConvertAll(g, v => new Bounded(v, 1e-3));
+        bound = NewtonSchulzReference.Apply(vague, rows, columns, reductionDepth: 3)[0].Bound;
+        Assert.InRange(bound, off * (1 - 1e-7), off * (1 + 1e-7));
+    }
+
     /// <summary>What inputs may be off by, in the direction of the least singular value, where it grows most.</summary>
     [Fact]
     public void Inputs_that_are_off_stay_within_the_bound_and_use_much_of_it()

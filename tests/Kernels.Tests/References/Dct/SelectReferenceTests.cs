@@ -1,4 +1,6 @@
+using Kernels.References;
 using Kernels.References.Dct;
+using static Kernels.Tests.References.Dct.Matrices;
 
 namespace Kernels.Tests.References.Dct;
 
@@ -93,6 +95,115 @@ public sealed class SelectReferenceTests
     }
 
     [Fact]
+    public void Scores_are_sums_over_rows_and_a_row_of_NaN_leaves_the_first_columns()
+    {
+        // Hadamard of two: (a + b) / sqrt(2) and (a - b) / sqrt(2).
+        var basis = new TransformReference(TransformKind.Hadamard, 2);
+        float[] g = [3, 1, -2, 4, 1, 0];
+        var squares = new SelectReference(basis, g, squares: true);
+        AssertNear([8 + 2 + 0.5, 2 + 18 + 0.5], Values(squares.Scores), 1e-14);
+        Assert.Equal(squares.Scores, squares.Energies);
+        Assert.True(squares.Admits([1]));
+        Assert.False(squares.Admits([0]) || squares.Admits([1, 1]));
+        var magnitudes = new SelectReference(basis, g, squares: false);
+        AssertNear([7 / Math.Sqrt(2), 9 / Math.Sqrt(2)], Values(magnitudes.Scores), 1e-14);
+        Assert.Equal(squares.Energies, magnitudes.Energies);
+        Assert.Equal((3, 3), (squares.Rows, magnitudes.Rows));
+        AssertNear([4 / Math.Sqrt(2), 2 / Math.Sqrt(2), 1 / Math.Sqrt(2)], Values(squares.Project([0])), 1e-14);
+        Assert.Equal(10.5 / 31, squares.Energy([0]).Value, 1e-14);
+
+        var lost = new SelectReference(
+            new TransformReference(TransformKind.Dct2, 4), [1, float.NaN, 2, 3], squares: true);
+        Assert.Equal([0, 1], lost.Choose(2));
+        Assert.True(lost.Admits([0, 1]));
+        Assert.False(lost.Admits([0, 2]) || lost.Admits([1, 2]) || lost.Admits([1, 1]));
+    }
+
+    /// <summary>Scores that are as far apart as their bounds reach may be confused; a digit more, and not.</summary>
+    [Fact]
+    public void Scores_are_apart_by_more_than_both_their_bounds()
+    {
+        double[] g = new TransformReference(TransformKind.Dct3, 2).Apply([3.0, 2.0]);
+        (double low, double high) = (0, 1);
+        while (Math.BitIncrement(low) < high)
+        {
+            double middle = (low + high) / 2;
+            (low, high) = Reach(middle) < 0 ? (middle, high) : (low, middle);
+        }
+
+        // There are bounds near here at which both meet exactly.
+        double met = Enumerable.Range(0, 20_000).Select(i => low + ((i - 10_000) * (Math.BitIncrement(low) - low)))
+            .First(off => Reach(off) == 0);
+        Assert.True(Select(met).Admits([1]));
+        Assert.False(Select(met * (1 - 1e-9)).Admits([1]));
+
+        SelectReference Select(double off) => new(
+            new TransformReference(TransformKind.Dct2, 2),
+            Array.ConvertAll(g, v => new Bounded(v, off)),
+            squares: true);
+
+        double Reach(double off)
+        {
+            IReadOnlyList<Bounded> scores = Select(off).Scores;
+            return scores[0].Bound + scores[1].Bound - (scores[0].Value - scores[1].Value);
+        }
+    }
+
+    [Fact]
+    public void All_choices_that_roundings_allow_are_found()
+    {
+        var inverse = new TransformReference(TransformKind.Dct3, 3);
+        Bounded[] g = Array.ConvertAll(inverse.Apply([3, 2.001, 2]), v => new Bounded(v, 0.001));
+        var select = new SelectReference(new TransformReference(TransformKind.Dct2, 3), g, squares: true);
+        Assert.Equal([[0]], select.Choices(1, 8));
+        Assert.Equal([[0, 1], [0, 2]], select.Choices(2, 8));
+        Assert.Equal([[0, 1], [0, 2]], select.Choices(2, 2));
+        Assert.Null(select.Choices(2, 1));
+        Assert.Equal([[0, 1, 2]], select.Choices(3, 8));
+
+        // Of zeros the first; of what may be anything each, as long as they are few.
+        Assert.Equal([[0, 1]], Vague(4, 0).Choices(2, 8));
+        Assert.Equal([[0, 1], [0, 2], [1, 2], [0, 3], [1, 3], [2, 3]], Vague(4, 1).Choices(2, 6));
+        Assert.Equal(12, Vague(12, 1).Choices(1, 12)!.Count);
+        Assert.Null(Vague(12, 1).Choices(1, 11));
+        Assert.Null(Vague(13, 1).Choices(1, 100));
+        Assert.Equal([Enumerable.Range(0, 13)], Vague(13, 1).Choices(13, 1));
+
+        static SelectReference Vague(int n, double bound) => new(
+            new TransformReference(TransformKind.Dct2, n),
+            [.. Enumerable.Repeat(new Bounded(0, bound), n)],
+            squares: true);
+    }
+
+    /// <summary>
+    /// Columns with a number in a row of vague numbers have vague scores, and the others have not.
+    /// </summary>
+    [Fact]
+    public void Columns_that_are_surely_in_or_out_are_not_among_the_open_ones()
+    {
+        // One far above, eleven vague ones of 100, one of 100.1, and one of 100 that two are surely above.
+        double[] exact = [20, .. new double[11], Math.Sqrt(100.1), 10];
+        double[] vague = [0, .. Enumerable.Repeat(10.0, 11), 0, 0];
+        IReadOnlyList<int[]> choices = Select(exact, vague).Choices(2, 20)!;
+        Assert.Equal(Enumerable.Range(1, 12), choices.Select(index => index[1]).Order());
+        Assert.All(choices, index => Assert.Equal(0, index[0]));
+
+        // Thirteen vague ones that are surely above one.
+        vague = [.. Enumerable.Repeat(10.0, 13), 0];
+        Assert.Equal([Enumerable.Range(0, 13)], Select(new double[14], vague).Choices(13, 1));
+
+        static SelectReference Select(double[] exact, double[] vague)
+        {
+            var inverse = new TransformReference(TransformKind.Dct3, 14);
+            Bounded[] g =
+            [
+                .. Exact(inverse.Apply(exact)), .. inverse.Apply(vague).Select(v => new Bounded(v, 0.002)),
+            ];
+            return new SelectReference(new TransformReference(TransformKind.Dct2, 14), g, squares: true);
+        }
+    }
+
+    [Fact]
     public void Remapping_is_the_dense_rotation()
     {
         const int N = 11;
@@ -125,6 +236,9 @@ public sealed class SelectReferenceTests
 
         Assert.Throws<ArgumentException>(() => RemapReference.Apply(new float[2], [1, 0], [0, 1]));
         Assert.Throws<ArgumentException>(() => RemapReference.Apply(new float[2], [0, 1], [0]));
+        Assert.Throws<ArgumentException>("previous", () => RemapReference.Apply(new float[2], [1, 1], [0, 1]));
+        Assert.Throws<ArgumentException>("current", () => RemapReference.Apply(new float[2], [0, 1], [1, 1]));
+        Assert.Throws<ArgumentException>("current", () => RemapReference.Apply(new float[3], [0, 1, 2], [1, 3, 2]));
     }
 
     private static int[] Subset(Random random, int n, int r) =>

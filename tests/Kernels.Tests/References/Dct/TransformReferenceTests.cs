@@ -110,6 +110,65 @@ public sealed class TransformReferenceTests
         Assert.InRange(Relative(TransformKind.Hadamard, 1024), 12, 12.2);
     }
 
+    /// <summary>By the stages of the length, twiddles, or a sum of n terms; of a great prime by a convolution.</summary>
+    [Fact]
+    public void The_bound_is_that_of_the_better_way()
+    {
+        double two = Stage(2);
+        AssertRelative(3, TransformKind.Dct2, 1);
+        AssertRelative(3, TransformKind.Dct1, 1);
+        AssertRelative(2, TransformKind.Hadamard, 1);
+        AssertRelative(8, TransformKind.Hadamard, 64);
+        AssertRelative((6 * two) + 12, TransformKind.Dct2, 64);
+        AssertRelative((6 * two) + 12, TransformKind.Dct3, 64);
+        AssertRelative(66, TransformKind.Dct4, 64);
+        AssertRelative((4 * two) + Stage(3) + Stage(5) + 12, TransformKind.Dct2, 240);
+        AssertRelative((8 * two) + 24, TransformKind.Dct4, 256);
+        AssertRelative((8 * two) + 24, TransformKind.Dct1, 257);
+        AssertRelative((4 * two) + Stage(61) + 12, TransformKind.Dct2, 61 * 16);
+        AssertRelative(Convolution(67) + 12, TransformKind.Dct2, 67);
+        AssertRelative(Convolution(67) + 24, TransformKind.Dct1, 68);
+
+        static double Stage(int p) => 4 + ((p + 1) * Math.Sqrt(p));
+
+        static double Convolution(int n)
+        {
+            double twiddle = 1 + (2 * Math.Sqrt(2));
+            double stages = (4 + (3 * Math.Sqrt(2))) * Math.Log2(4 * n);
+            return (2 * TransformReference.ChirpPeak * (stages + twiddle)) + twiddle;
+        }
+
+        static void AssertRelative(double expected, TransformKind kind, int n)
+        {
+            float[] x = new float[n];
+            x[n / 2] = -3;
+            double relative = new TransformReference(kind, n).Apply(x)[0].Bound / (1.01 * Bounded.UnitRoundoff * 3);
+            Assert.InRange(relative, expected * (1 - 1e-12), expected * (1 + 1e-12));
+        }
+    }
+
+    [Fact]
+    public void The_bound_has_what_vanishes_and_a_slack_and_ends_at_a_quarter_of_the_largest_number()
+    {
+        var transform = new TransformReference(TransformKind.Dct2, 3);
+        Assert.Equal(6 * Bounded.LeastSubnormal, transform.Apply([float.Epsilon, 0, 0])[1].Bound, 1e-50);
+
+        // One entry of 1, three roundings.
+        var one = new TransformReference(TransformKind.Dct2, 1);
+        double bound = 1 + Math.Pow(2, -20) + (3 * 1.01 * Bounded.UnitRoundoff * 3);
+        Assert.Equal(bound, one.Apply([new Bounded(-2, 1)])[0].Bound, 1e-14);
+
+        bound = new TransformReference(TransformKind.Dct2, 2).Apply([new Bounded(0, 1), new Bounded(0, 1)])[0].Bound;
+        Assert.InRange(bound, Math.Sqrt(2), 1.001 * Math.Sqrt(2));
+
+        const float Quarter = float.MaxValue / 4;
+        Assert.True(one.Apply([-Quarter])[0].IsInDomain);
+        Assert.False(one.Apply([-MathF.BitIncrement(Quarter)])[0].IsInDomain);
+        Assert.False(one.Apply([new Bounded(Quarter, 1e25)])[0].IsInDomain);
+        Assert.True(transform.Apply([Quarter / 2, -Quarter / 2, 0])[0].IsInDomain);
+        Assert.False(transform.Apply([Quarter / 2, -Quarter / 2, Quarter / 1000])[0].IsInDomain);
+    }
+
     /// <summary>
     /// Of a sum of frequencies up to N, looked at 16 N times, the peak is at most 1 / cos(pi / 16) times what is seen
     /// (Bernstein).

@@ -124,7 +124,8 @@ public sealed class TrionReferenceTests
     [Fact]
     public void Arguments_out_of_range_and_choices_that_cannot_be_are_refused()
     {
-        Assert.Throws<ArgumentOutOfRangeException>(() => new TrionReference(0, 3, 1));
+        Assert.Throws<ArgumentOutOfRangeException>("rows", () => new TrionReference(0, 3, 1));
+        Assert.Throws<ArgumentOutOfRangeException>("columns", () => new TrionReference(3, 0, 1));
         Assert.Throws<ArgumentOutOfRangeException>(() => new TrionReference(4, 3, 4));
         Assert.Throws<ArgumentOutOfRangeException>(() => new TrionReference(4, 3, 2, learningRate: -1));
         Assert.Throws<ArgumentOutOfRangeException>(() => new TrionReference(4, 3, 2, momentum: 1));

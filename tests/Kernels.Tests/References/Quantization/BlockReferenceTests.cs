@@ -137,6 +137,7 @@ public sealed class BlockReferenceTests
         float[] w = [1, -3, 2, 0, 0, -0f, 1e-40f, 0, -1e-42f, float.NaN, float.NegativeInfinity, -4, 5];
         float[] scales = BlockAbsMaxReference.Scales(w, 3);
         Assert.Equal([3, 0, 1.1754943508222875e-38f, 4, 5], scales);
+        Assert.Equal([4, 7], BlockAbsMaxReference.Scales([-4, 1, 7], 2));
         var shape = new CodebookShape(1, 13, 16, 1, null, QuantizationScope.Blocks(3, 13));
         float[] nf4 = [.. CodebooksReference.Nf4];
         int[] index = AssignReference.Assign(shape, w, nf4, scales);
@@ -195,8 +196,22 @@ public sealed class BlockReferenceTests
             [.. own.Select((code, i) => (map[code] * most[i / 256]) + mean)]);
 
         Assert.False(DoubleQuantizationReference.Admits(scales, own, most, mean + 0.01f));
-        own[300] ^= 1;
-        Assert.False(DoubleQuantizationReference.Admits(scales, own, most, mean));
+        foreach (int wrong in new[] { 0, 300, 699 })
+        {
+            own[wrong] ^= 1;
+            Assert.False(DoubleQuantizationReference.Admits(scales, own, most, mean));
+            own[wrong] ^= 1;
+        }
+    }
+
+    [Fact]
+    public void The_mean_of_scales_may_be_a_product_with_a_reciprocal()
+    {
+        Bounded mean = DoubleQuantizationReference.Offset([1, 2, 4]);
+        Assert.Equal(7 / 3.0, mean.Value);
+        // Two additions, a reciprocal and a product.
+        double bound = 4 * Bounded.UnitRoundoff * 7 / 3;
+        Assert.InRange(mean.Bound, bound, 1.0001 * bound);
     }
 
     [Fact]

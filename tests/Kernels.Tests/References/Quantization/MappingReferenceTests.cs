@@ -466,6 +466,8 @@ public sealed class MappingReferenceTests
         Assert.Throws<ArgumentException>("codebook", () => mapping.Gradient([1, 2], [1, 0], [1]));
         Assert.Throws<ArgumentException>("logits", () => mapping.Probabilities([1, 2, 3], 2));
         Assert.Throws<ArgumentException>("grad", () => LatentReference.Gradient([1], [0, 1], []));
+        Assert.Throws<ArgumentException>("codebook", () => LatentReference.Gradient([1], [1, 0], [1]));
+        Assert.Throws<ArgumentOutOfRangeException>("k", () => LatentReference.Hard([], 0));
         Assert.Throws<ArgumentException>("q", () => ReconstructionReference.Evaluate([1], [1, 2], [1], 1));
         var shape = new CodebookShape(1, 2, 2);
         Assert.Throws<ArgumentException>("grad", () => CodebookGradientReference.Codes(shape, [0, 0], [1], []));

@@ -52,6 +52,43 @@ public sealed class CodebookReferenceTests
     }
 
     [Fact]
+    public void The_bound_of_a_segment_sum_counts_the_rows_after_the_first()
+    {
+        // Two codes of rows that no two orders need round alike, of one number and of two.
+        float[] x = [0.1f, 10, 0.2f, 20, -0.9f, 30, 0.4f, 0.3f];
+        Bounded[] sums = SegmentSumReference.Evaluate(x, [0, 0, 0, 1], 2, 2).Sums;
+        double relative = Bounded.Gamma(2) + (3 * 1.2e-16);
+        double size = (double)0.1f + 0.2f + 0.9f;
+        Assert.InRange(sums[0].Bound, relative * size * (1 - 1e-12), relative * size * (1 + 1e-12));
+        Assert.InRange(sums[1].Bound, relative * 60 * (1 - 1e-12), relative * 60 * (1 + 1e-12));
+        Assert.Equal([new Bounded(0.4f, 0), new Bounded(0.3f, 0)], sums[2..]);
+    }
+
+    [Fact]
+    public void Sums_are_exact_up_to_2_to_the_24_units_and_in_the_domain_up_to_half_the_largest_number()
+    {
+        Assert.Equal(0, Bound(1, (1 << 24) - 1));
+        Assert.NotEqual(0, Bound(3, (1 << 24) - 2));
+        Assert.Equal(0, Bound(0.25f, (1 << 22) - 0.25f));
+        Assert.NotEqual(0, Bound(0.25f, (1 << 22) - 0.25f, 0.25f));
+        Assert.Equal(0, Bound(float.Epsilon, float.Epsilon * ((1 << 24) - 1)));
+        Assert.Equal(0, Bound(0, -0f, 0));
+        Assert.Equal(0, Bound(-4, 12, 0));
+
+        // Both are exact; the sizes of the first are half the largest number.
+        float most = MathF.ScaleB(1, 126);
+        Assert.Equal(0, Bound(most, (float.MaxValue / 2) - most));
+        Assert.Equal(double.PositiveInfinity, Bound(most, most));
+        Assert.Equal(0, Bound(float.MaxValue));
+        Assert.Equal(double.PositiveInfinity, Bound(float.PositiveInfinity, float.NegativeInfinity));
+        Assert.Equal(0, Bound(float.PositiveInfinity));
+        Assert.Equal(double.NaN, Bound(1, float.NaN));
+
+        static double Bound(params float[] rows) =>
+            SegmentSumReference.Evaluate(rows, new int[rows.Length], 1, 1).Sums[0].Bound;
+    }
+
+    [Fact]
     public void Moving_means_with_decay_1_stay_and_with_decay_0_are_the_batch()
     {
         float[] codes = [1, 2, 3, 4];
@@ -171,6 +208,25 @@ public sealed class CodebookReferenceTests
         Assert.True(Admits([1, 2, 3, 4], [-1, -1, -1, -1]));
         Assert.False(Admits([7, 2, 3, 4], [-1, -1, -1, -1]));
         Assert.Equal(6, RestartReference.Sum(3, 2).Value);
+        Assert.True(Admits([7, 2, 3, 8], [0, 1, -1, -1])); // as many rows as dead codes
+        Assert.False(Admits([7, 2, 3, 7], [0, 1, -1, -1]));
+        Assert.True(Admits([8, 2, 3, 7], [0, 0, -1, 1]));
+        Assert.False(RestartReference.Admits([0], [-0f], [1], 1, [5]));
+    }
+
+    [Fact]
+    public void Rows_of_several_numbers_restart_as_a_whole()
+    {
+        Assert.True(RestartReference.Admits([1, 2], [7, 8], [0.5f], 1, [5, 6, 7, 8]));
+        Assert.False(RestartReference.Admits([1, 2], [6, 7], [0.5f], 1, [5, 6, 7, 8]));
+        Assert.False(RestartReference.Admits([1, 2, 3, 4], [1, 2, 7, 4], [1, 0.5f], 1, [5, 6, 7, 8]));
+        Assert.True(RestartReference.Admits([1, 2, 3, 4], [1, 2, 7, 8], [1, 0.5f], 1, [5, 6, 7, 8]));
+        Assert.True(RestartReference.Admits([1, 2, 3, 4], [5, 6, 3, 4], [0.5f, 1], 1, [5, 6, 7, 8]));
+        Assert.True(RestartReference.Admits([], [], [], 1, [5, 6]));
+        Assert.Throws<ArgumentException>("before", () => RestartReference.Admits([1, 2, 3], [1, 2, 3], [1, 1], 1, [5]));
+        Assert.Throws<ArgumentException>("after", () => RestartReference.Admits([1, 2], [1], [1, 1], 1, [5]));
+        Assert.Throws<ArgumentException>("x", () => RestartReference.Admits([1, 2, 3, 4], [1, 2, 3, 4], [1, 1], 1, [5]));
+        Assert.Throws<ArgumentException>("index", () => RestartReference.Admits([1], [1], [1], 1, [5], [0, 0]));
     }
 
     [Fact]
@@ -204,6 +260,25 @@ public sealed class CodebookReferenceTests
     }
 
     [Fact]
+    public void The_bounds_of_usage_and_perplexity_count_their_functions()
+    {
+        const double U = Bounded.UnitRoundoff;
+        Assert.Equal(Bounded.FromDouble(3) / 5, UsageReference.Usage([1, 0, 5, 2, 0]));
+        Assert.Equal(new Bounded(0, 0), UsageReference.Usage([]));
+        Assert.Equal(new Bounded(0, 0), UsageReference.Usage([0, 0]));
+        Assert.Equal(new Bounded(1, 0), UsageReference.Perplexity([0, 0]));
+        // exp within 2 ulp, of a logarithm of what is rounded.
+        Assert.Equal(new Bounded(1, 6 * U), UsageReference.Perplexity([0, 9]));
+
+        // Three terms p log p: seven roundings and two logarithms, none above log 8; 2 u of the largest argument.
+        double error = 1.01 * ((Math.Log(8) * (Bounded.Gamma(7) + (8 * U))) + (3 * U));
+        double value = Math.Pow(2, 1.5);
+        Bounded perplexity = UsageReference.Perplexity([4, 2, 0, 2]);
+        double bound = value * (Math.Exp(error) - 1 + (5 * U));
+        Assert.InRange(perplexity.Bound, bound * (1 - 1e-9), bound * (1 + 1e-9));
+    }
+
+    [Fact]
     public void The_window_of_the_papers_starts_full_of_zeros_and_forgets()
     {
         var small = new UsageWindowReference(10);
@@ -219,6 +294,8 @@ public sealed class CodebookReferenceTests
         Assert.Equal(3, small.Used); // the last zero has left
         small.Add(ones);
         Assert.Equal(1, small.Used);
+        small.Add([0]);
+        Assert.Equal((2, 0.2), (small.Used, small.Usage));
         Assert.Equal(65537, new UsageWindowReference(65536).Length);
         Assert.Equal(262145, new UsageWindowReference(262144).Length);
         Assert.Throws<ArgumentOutOfRangeException>("index", () => small.Add([10]));
@@ -263,6 +340,65 @@ public sealed class CodebookReferenceTests
         Assert.True(KMeansReference.AdmitsPick(p, 0.2, 3));
         Assert.True(KMeansReference.AdmitsPick(p, 0.999, 3));
         Assert.False(KMeansReference.AdmitsPick(p, 0.999, 1));
+    }
+
+    [Fact]
+    public void A_mean_may_be_a_product_with_a_reciprocal_and_an_empty_cluster_keeps_its_own()
+    {
+        Bounded[] means = KMeansReference.Means([1, 2, 4, 9], [5, 0.1f], [0, 0, 0, -1], 1);
+        double bound = 2 * Bounded.UnitRoundoff * 7 / 3;
+        Assert.Equal(7 / 3.0, means[0].Value);
+        Assert.InRange(means[0].Bound, bound, 1.0001 * bound);
+        Assert.Equal(new Bounded(0.1f, 0), means[1]);
+    }
+
+    [Fact]
+    public void A_step_of_Lloyds_leaves_out_rows_that_are_not_finite()
+    {
+        (int[] index, Bounded[] codes, double error) =
+            KMeansReference.Step([0, 1, float.NaN, 12, float.PositiveInfinity], [0, 10], 1);
+        Assert.Equal([0, 0, -1, 1, -1], index);
+        Assert.Equal([0.5, 12], codes.Select(v => v.Value));
+        Assert.Equal(1 + 4, error);
+    }
+
+    [Fact]
+    public void Next_centres_are_drawn_evenly_where_there_is_no_distance()
+    {
+        Assert.Equal([0.5, 0, 0.5], KMeansReference.NextCentre([1, float.NaN, 1], [1], 1).Select(p => p.Value));
+        Assert.Equal([0.5, 0.5], KMeansReference.NextCentre([float.NaN, float.NaN], [], 1).Select(p => p.Value));
+        Assert.Equal([0.5, 0.5], KMeansReference.NextCentre([float.NaN, float.NaN], [3], 1).Select(p => p.Value));
+        Assert.Equal([0, 1.0], KMeansReference.NextCentre([float.NaN, 5], [], 1).Select(p => p.Value));
+        Assert.Equal([1.0, 0], KMeansReference.NextCentre([1, 0], [0], 1).Select(p => p.Value));
+    }
+
+    /// <summary>The bounds of all probabilities, and a rounding of the sum for each and for two more.</summary>
+    [Fact]
+    public void A_pick_is_admitted_up_to_the_bounds_at_either_end()
+    {
+        Bounded[] p = [0.25, new(0.5, 1e-6), new(0.25, 2e-6)];
+        double error = 3e-6 + Bounded.Gamma(5);
+        double first = 0.25 - error;
+        double last = 0.75 + error;
+        Assert.True(KMeansReference.AdmitsPick(p, first + 1e-12, 1));
+        Assert.False(KMeansReference.AdmitsPick(p, first - 1e-12, 1));
+        Assert.True(KMeansReference.AdmitsPick(p, last - 1e-12, 1));
+        Assert.False(KMeansReference.AdmitsPick(p, last + 1e-12, 1));
+        Assert.True(KMeansReference.AdmitsPick(p, 0.5, 1));
+
+        // The very ends: the first belongs to it, and the last does not.
+        Bounded[] exact = [0.25, 0.5, 0.25];
+        error = Bounded.Gamma(5);
+        Assert.Equal((0.25, 0.75), (0.25 - error + error, 0.75 + error - error));
+        Assert.True(KMeansReference.AdmitsPick(exact, 0.25 - error, 1));
+        Assert.False(KMeansReference.AdmitsPick(exact, 0.75 + error, 1));
+
+        Assert.False(KMeansReference.AdmitsPick(p, 0.5, -1));
+        Assert.False(KMeansReference.AdmitsPick(p, 0.5, 3));
+        Assert.True(KMeansReference.AdmitsPick([new(0, 1), 1], 0, 0));
+        Assert.False(KMeansReference.AdmitsPick([0, 1], 0, 0));
+        Assert.Throws<ArgumentOutOfRangeException>("uniform", () => KMeansReference.AdmitsPick([1], 1, 0));
+        Assert.Throws<ArgumentOutOfRangeException>("uniform", () => KMeansReference.AdmitsPick([1], -0.1, 0));
     }
 
     private static float[] Floats(Random random, int n) =>

@@ -129,6 +129,45 @@ public sealed class SoftmaxCodesReferenceTests
         }
     }
 
+    /// <summary>Worked out once in binary64: another count of roundings is another number.</summary>
+    [Fact]
+    public void The_bounds_are_those_of_their_derivation()
+    {
+        AssertBounds(
+            [9.2875271415e-7, 9.11079145853e-7, 8.93741740961e-7, 8.35104102445e-7, 8.99845189202e-7, 9.69603952367e-7],
+            SoftmaxCodesReference.Probabilities(Sixtyfourths(4, 0), Sixtyfourths(6, 1), 2));
+        AssertBounds(
+            [7.2327711892e-7, 7.09430170421e-7, 6.9584812137e-7, 6.48056974483e-7, 6.98535002434e-7, 7.52943094097e-7],
+            SoftmaxCodesReference.Probabilities(Sixtyfourths(4, 0), Sixtyfourths(6, 1), 2, rescalings: 2));
+        // Far codes may be flushed to 0, and beyond 100 below the largest nothing is rescaled.
+        AssertBounds(
+            [1.3e-38, 4.37439909181e-5, 1.3e-38], SoftmaxCodesReference.Probabilities([30], [-4, 4, 0], 1));
+        Assert.All(
+            SoftmaxCodesReference.Probabilities([1e4f], [1e4f, 9e3f], 1),
+            p => Assert.Equal(double.PositiveInfinity, p.Bound));
+
+        (Bounded[] gradX, Bounded[] gradCodes) = SoftmaxCodesReference.Backward(
+            Sixtyfourths(6, 0), Sixtyfourths(6, 1), [2, -1, 0], Sixtyfourths(6, 2), 2);
+        AssertBounds([5.42138575107e-7, 2.09105457851e-6, 0, 0, 2.98702664178e-7, 1.06352419624e-6], gradX);
+        AssertBounds(
+            [8.17304290761e-7, 8.38058728694e-7, 5.71205332198e-7, 7.37835040561e-7, 6.32980109311e-7, 1.0076155985e-6],
+            gradCodes);
+
+        // What underflows, and a hard code whose own gradient is the most of it.
+        (gradX, gradCodes) = SoftmaxCodesReference.Backward([30, 0], [-4, 0, 4, 0, 0, 0], [1], [0.5f, 2], 2, 1);
+        AssertBounds([0.00173372629967, 3 * Bounded.LeastSubnormal], gradX);
+        double least = Bounded.LeastSubnormal * (1 + Bounded.Gamma(4));
+        AssertBounds(
+            [1.96950047097e-36, least, 0.0130030695571, 4.76837726638e-7, 1.18170028314e-36, least], gradCodes);
+
+        static void AssertBounds(double[] expected, Bounded[] actual)
+        {
+            Assert.Equal(expected.Length, actual.Length);
+            Assert.All(expected.Zip(actual), pair => Assert.InRange(
+                pair.Second.Bound, pair.First * (1 - 1e-8), pair.First * (1 + 1e-8)));
+        }
+    }
+
     [Fact]
     public void Wrong_calls_are_refused()
     {
@@ -139,6 +178,9 @@ public sealed class SoftmaxCodesReferenceTests
     }
 
     private static float Dot(float[] a, float[] b) => a.Zip(b, (x, y) => x * y).Aggregate((x, y) => x + y);
+
+    private static float[] Sixtyfourths(int n, int t) =>
+        [.. Enumerable.Range(1, n).Select(i => ((i * (37 + (10 * t)) % 101) - 50) / 64f)];
 
     private static float[] Floats(Random random, int n, float scale) =>
         [.. Enumerable.Range(0, n).Select(_ => scale * (float)((random.NextDouble() * 2) - 1))];
