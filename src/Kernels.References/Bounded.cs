@@ -332,7 +332,8 @@ public readonly record struct Bounded(double Value, double Bound)
     private static bool Tainted(Bounded a, Bounded b) =>
         double.IsPositiveInfinity(a.Bound) || double.IsPositiveInfinity(b.Bound);
 
-    private static Bounded Checked(double value, double bound) => new(
+    /// <summary>A number with a bound, of which nothing is said where it may overflow.</summary>
+    internal static Bounded Checked(double value, double bound) => new(
         value,
         Math.Abs(value) + bound > float.MaxValue || (double.IsNaN(bound) && !double.IsNaN(value))
             ? double.PositiveInfinity

@@ -44,10 +44,10 @@ internal static class MutatedFiles
         [$"{Kernels}/VectorQuantization/Quantize.cs"] = new(["vq/quantize"], "QuantizeProperties"),
         [$"{Kernels}/VectorQuantization/Rotate.cs"] = new(["vq/rotate"], "RotateProperties"),
         [$"{References}/Linear/ActivationReference.cs"] = new(
-            ["linear/activation", "linear/matmul"], "ActivationProperties"),
+            ["linear/activation", "linear/matmul"], "ActivationReferenceTests", "ActivationProperties"),
         [$"{References}/Linear/LayerNormReference.cs"] = new(["linear/layernorm"], "LayerNormProperties"),
         [$"{References}/Linear/SoftmaxCrossEntropyReference.cs"] = new(
-            ["linear/softmaxcrossentropy"], "SoftmaxCrossEntropyProperties"),
+            ["linear/softmaxcrossentropy"], "SoftmaxCrossEntropyReferenceTests", "SoftmaxCrossEntropyProperties"),
         [$"{References}/Optimizers/AdaBeliefReference.cs"] = new(["optimizers/adabelief"], s_ofOptimizers),
         [$"{References}/Optimizers/AdaGradNormReference.cs"] = new(["optimizers/adagradnorm"], s_ofOptimizers),
         [$"{References}/Optimizers/AdaGradReference.cs"] = new(["optimizers/adagrad"], s_ofOptimizers),
