@@ -54,12 +54,12 @@ internal static class MutatedFiles
         [$"{References}/Dct/SelectReference.cs"] = new([], "SelectReferenceTests", "BoundedTransformTests"),
         [$"{References}/Dct/TransformReference.cs"] = new([], "TransformReferenceTests", "BoundedTransformTests"),
         [$"{References}/Linear/ActivationReference.cs"] = new(
-            ["linear/activation", "linear/matmul"], "ActivationProperties"),
+            ["linear/activation", "linear/matmul"], "ActivationReferenceTests", "ActivationProperties"),
         [$"{References}/Linear/LayerNormReference.cs"] = new(["linear/layernorm"], "LayerNormProperties"),
         [$"{References}/Linear/MatMulReference.cs"] = new([], "LinearReferenceTests"),
         [$"{References}/Linear/PredictionReference.cs"] = new([], "LinearReferenceTests"),
         [$"{References}/Linear/SoftmaxCrossEntropyReference.cs"] = new(
-            ["linear/softmaxcrossentropy"], "SoftmaxCrossEntropyProperties"),
+            ["linear/softmaxcrossentropy"], "SoftmaxCrossEntropyReferenceTests", "SoftmaxCrossEntropyProperties"),
         [$"{References}/Optimizers/AdaBeliefReference.cs"] = new(["optimizers/adabelief"], s_ofOptimizers),
         [$"{References}/Optimizers/AdaGradNormReference.cs"] = new(["optimizers/adagradnorm"], s_ofOptimizers),
         [$"{References}/Optimizers/AdaGradReference.cs"] = new(["optimizers/adagrad"], s_ofOptimizers),

@@ -22,9 +22,12 @@ public static class ActivationReference
     private const double Flushed = Bounded.Flushed;
     private const double Slack = 1.01;
 
+    // 1 + |x| w', by which e goes into the slope, is 231 where e is 1.3e-38; with greater |x| e is soon far less.
+    private const double MostFlushed = 240;
+
     /// <summary>max(x, 0). It moves no two numbers apart, so the bound stays.</summary>
     /// <param name="x">The argument.</param>
-    public static Bounded Relu(Bounded x) => x with { Value = double.IsNaN(x.Value) ? x.Value : Math.Max(x.Value, 0) };
+    public static Bounded Relu(Bounded x) => x with { Value = Math.Max(x.Value, 0) };
 
     /// <summary>GELU in its tanh form.</summary>
     /// <param name="x">The argument.</param>
@@ -52,15 +55,16 @@ public static class ActivationReference
     public static Bounded GeluBack(double x, double dy)
     {
         (double s, double r, double share) = Sigmoid(x);
-        // x s'(w) w'; beyond 20 it is far below anything binary32 can hold.
-        double tail = Math.Abs(x) > 20 ? 0 : x * s * (1 - s) * Scale * (1 + (3 * Cubic * x * x));
+        // x s'(w) w'; where s' is 0 the rest may be infinite.
+        double spread = s * (1 - s);
+        double tail = spread == 0 ? 0 : x * spread * Scale * (1 + (3 * Cubic * x * x));
         double slope = s + tail;
         // Roundings of the tail: e, twice 1 / (1 + e) with two each, two products, w' with five, the last product.
         double evaluation = (s * ((share * r) + (3 * U))) + (Math.Abs(tail) * ((3 * r) + (13 * U)))
-            + (U * Math.Abs(slope)) + (Flushed * 30_000);
+            + (U * Math.Abs(slope)) + (MostFlushed * Flushed);
         double value = dy * slope;
-        double bound = (Slack * ((Math.Abs(dy) * evaluation) + (U * Math.Abs(value)))) + Bounded.LeastSubnormal;
-        return new Bounded(value, Math.Abs(value) + bound > float.MaxValue ? double.PositiveInfinity : bound);
+        return Bounded.Checked(
+            value, (Slack * ((Math.Abs(dy) * evaluation) + (U * Math.Abs(value)))) + Bounded.LeastSubnormal);
     }
 
     /// <summary>s(w), the relative error of e, and the share of it that reaches s.</summary>
@@ -68,8 +72,9 @@ public static class ActivationReference
     {
         double w = Scale * (x + (Cubic * x * x * x));
         double e = Math.Exp(-Math.Abs(w));
-        double s = w < 0 ? e / (1 + e) : 1 / (1 + e);
-        double r = (6 * U * Math.Min(Math.Abs(w), 100)) + (4 * U);
-        return (s, r, w < 0 ? 1 / (1 + e) : e / (1 + e));
+        double r = e > 0 ? U * ((6 * Math.Abs(w)) + 4) : 0;
+        double large = 1 / (1 + e);
+        double small = e / (1 + e);
+        return w < 0 ? (small, r, large) : (large, r, small);
     }
 }

@@ -9,8 +9,8 @@ namespace Kernels.References.Linear;
 /// the sum S; together S is off by dS, and relatively by q = dS / (S - dS). The logarithm is then off by q, and by its
 /// own 2 ulp = 4 u |log S|. A softmax e / S has the relative error r + q + 2 u (reciprocal and product), and the
 /// subtraction of 1 and the product with the rounded 1 / rows add u |softmax - onehot| and 2 u of the result.
-/// First-order sums are enlarged by 1 % to cover the products of errors. Of a loss, or a sum of losses, that may overflow
-/// nothing is said; that of a label at minus infinity is infinite.
+/// First-order sums are enlarged by 1 % to cover the products of errors, and in S, at least 1, exponentials that are 0.
+/// Of a loss, or a sum of losses, that may overflow nothing is said; that of a label at minus infinity is infinite.
 /// </para>
 /// </remarks>
 public static class SoftmaxCrossEntropyReference
@@ -36,21 +36,12 @@ public static class SoftmaxCrossEntropyReference
 
         var losses = new Bounded[rows];
         var gradient = new Bounded[rows * classes];
-        double sum = 0;
-        double size = 0;
-        double bound = 0;
         for (int i = 0; i < rows; i++)
         {
             losses[i] = Row(logits.Slice(i * classes, classes), labels[i], rows, gradient.AsSpan(i * classes, classes));
-            sum += losses[i].Value;
-            size += Math.Abs(losses[i].Value) + losses[i].Bound;
-            bound += losses[i].Bound;
         }
 
-        double mean = sum / rows;
-        double error = (bound + (Bounded.Gamma(rows + 1) * size)) / rows * Slack;
-        // The sum may overflow where the mean does not.
-        return (losses, new Bounded(mean, size > float.MaxValue / 2 ? double.PositiveInfinity : error), gradient);
+        return (losses, rows == 0 ? double.NaN : Bounded.Sum(losses) / rows, gradient);
     }
 
     private static Bounded Row(ReadOnlySpan<float> x, int label, int rows, Span<Bounded> gradient)
@@ -58,16 +49,17 @@ public static class SoftmaxCrossEntropyReference
         double max = double.NegativeInfinity;
         foreach (float value in x)
         {
-            max = value > max ? value : max;
+            max = Math.Max(max, value);
         }
 
         double total = 0;
-        double error = x.Length * Flushed;
+        double error = 0;
         foreach (float value in x)
         {
-            double e = Math.Exp(value - max);
+            double d = value - max;
+            double e = Math.Exp(d);
             total += e;
-            error += e > 0 ? e * Relative(value - max) : 0;
+            error += e > 0 ? e * Relative(d) : 0;
         }
 
         error = Slack * (error + (Bounded.Gamma(x.Length) * total));
@@ -89,18 +81,11 @@ public static class SoftmaxCrossEntropyReference
             return double.NaN;
         }
 
-        double own = x[label] - max;
-        double logarithm = Math.Log(total);
-        double loss = logarithm - own;
-        if (double.IsPositiveInfinity(loss))
-        {
-            return loss;
-        }
-
-        double bound =
-            Slack * (q + (4 * U * logarithm) + (U * Math.Abs(own)) + (U * Math.Abs(loss))) + Bounded.LeastSubnormal;
-        return new Bounded(loss, loss + bound > float.MaxValue ? double.PositiveInfinity : bound);
+        double log = Math.Log(total);
+        var logarithm = new Bounded(log, Slack * (q + (4 * U * log)));
+        Bounded loss = logarithm - ((Bounded)x[label] - max);
+        return double.IsPositiveInfinity(loss.Value) ? loss.Value : loss;
     }
 
-    private static double Relative(double d) => (U * Math.Min(Math.Abs(d), 100)) + (4 * U);
+    private static double Relative(double d) => U * (Math.Abs(d) + 4);
 }

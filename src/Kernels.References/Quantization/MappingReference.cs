@@ -24,10 +24,10 @@ namespace Kernels.References.Quantization;
 /// </para>
 /// <para>
 /// Bound, u = 2^-24: the exponent x = (l - l_max) / t, the difference first and then divided or times the reciprocal,
-/// is off by 3 u |x|, and by u |x| for t = 1. e = exp(x) has that as a relative error and 2 ulp = 4 u of its own, or
-/// is 0 where it is below 1.3e-38. The sum of k of them in any order has the mean of their errors and gamma(k), and p
-/// one or two roundings more. What follows is in <see cref="Bounded"/> numbers, for the default with the weighted mean
-/// of c_i as well as of v_i. First-order sums are enlarged by 1 %.
+/// is off by 3 u |x|, and by u |x| for t = 1. e = exp(x) has that as a relative error and 2 ulp = 4 u of its own, both
+/// enlarged by 1 % to cover products of errors, or is 0 where it is below 1.3e-38. What follows is in
+/// <see cref="Bounded"/> numbers, sums in any order, and for the default with the weighted mean of c_i as well as of
+/// v_i.
 /// </para>
 /// <para>
 /// A logit that is NaN is never the largest, and the gradient is NaN then. Where g / t, the range of the codebook
@@ -199,11 +199,11 @@ public sealed class MappingReference
 
             // Before the division by sum e, a term is e v, and e is p over the largest p.
             double most = p.Max(share => share.Value);
-            double sizes = terms.Sum(term => Math.Abs(term.Value)) / most;
+            Bounded[] before = Array.ConvertAll(terms, term => (Bounded)(term.Value / most));
             Bounded sum = Bounded.Sum(terms);
-            return sizes < float.MaxValue / 2 || double.IsNaN(sum.Bound)
-                ? sum
-                : sum with { Bound = double.PositiveInfinity };
+            return double.IsPositiveInfinity(Bounded.Sum(before).Bound)
+                ? sum with { Bound = double.PositiveInfinity }
+                : sum;
         }
     }
 
@@ -211,7 +211,7 @@ public sealed class MappingReference
     private Bounded Product(Bounded g, Bounded p, Bounded v)
     {
         // In some order g meets 1 / t before a factor that is small, or 0.
-        bool overflows = !(Math.Abs(g.Value) * Math.Max(1, 1 / _temperature) < float.MaxValue / 2);
+        bool overflows = !Bounded.Rounded(g.Value / _temperature).IsInDomain;
         if (g is { Value: 0, Bound: 0 } || v is { Value: 0, Bound: 0 })
         {
             return double.IsNaN(p.Value) ? p : overflows || !v.IsInDomain ? new Bounded(0, double.PositiveInfinity) : 0;
@@ -271,32 +271,19 @@ public sealed class MappingReference
     {
         int k = logits.Length;
         double largest = logits[Hard(logits)];
-        double[] e = new double[k];
-        double[] relative = new double[k];
-        double total = 0;
-        double error = k * Flushed;
+        var e = new Bounded[k];
         for (int i = 0; i < k; i++)
         {
             double x = (logits[i] - largest) / _temperature;
-            double argument = (_temperature == 1 ? 1 : 3) * U * Math.Abs(x);
-            e[i] = Math.Exp(x);
-            relative[i] = Math.Exp(Math.Min(argument, 700)) - 1 + (4 * U);
-            total += e[i];
-            error += e[i] * relative[i];
+            double value = Math.Exp(x);
+            double relative = ((_temperature == 1 ? 1 : 3) * Math.Abs(x)) + 4;
+            // Where it is 0, x may be infinite.
+            e[i] = new Bounded(value, (value == 0 ? 0 : Slack * U * relative * value) + Flushed);
         }
 
-        double sum = (error + (Bounded.Gamma(k) * total)) / total * Slack;
-        sum = sum < 1 ? sum / (1 - sum) : double.PositiveInfinity;
-        var p = new Bounded[k];
-        for (int i = 0; i < k; i++)
-        {
-            double value = e[i] / total;
-            double bound = (Slack * value * (relative[i] + sum + (2 * U))) + Flushed;
-            p[i] = k == 1 && !double.IsNaN(value)
-                ? 1
-                : new Bounded(value, double.IsNaN(value) ? double.NaN : bound);
-        }
-
-        return p;
+        Bounded total = Bounded.Sum(e);
+        return k == 1 && total.Value == 1
+            ? [1]
+            : Array.ConvertAll(e, each => Bounded.Either(each / total, each * (1 / total)));
     }
 }

@@ -10,17 +10,21 @@ namespace Kernels.References.VectorQuantization;
 /// s = 0 and dz = 0. For u = -q, w = 0, and dz = s (g + 2 (q.g) u).
 /// </para>
 /// <para>
-/// Bound: running error analysis of the gradient in two forms, with w and with (u + q) ((u + q).g) / (1 + u.q), inner
-/// products
+/// Bound: the output is the code itself, exactly. Of the gradient, running error analysis in three forms of 2 (w.g) w:
+/// with the unit vector w, as 2 ((u + q).g) / (u + q)^2 (u + q), and as ((u + q).g) / (1 + u.q) (u + q); inner products
 /// in any order. Near u = -q the direction w is lost to rounding; but then too dz is an isometry times s, so dz is
-/// never
-/// farther off than 4 s |g| and the other terms: a kernel must not divide by next to nothing there, by which is meant
-/// (u + q)^2 below 2^-36. Infinite where 2 (u + q).g or its quotient by (u + q)^2 may overflow. The output may be
-/// e itself; from the formula, only by a kernel that takes w.z as |z| |u + q| / 2 where rounding has lost w.
+/// never farther off than 4 s |g| and the other terms: a kernel must not divide by next to nothing there, by which is
+/// meant (u + q)^2 below 2^-36. Infinite where 2 (u + q).g or its quotient by (u + q)^2 may overflow.
 /// </para>
 /// </remarks>
 public static class RotateReference
 {
+    // What a kernel divides by is not less.
+    private const double Least = 1.0 / (1L << 36);
+
+    // Of less, u = -q: it is what binary64 leaves of 0.
+    private const double Opposite = 1.0 / (1L << 47) / (1L << 47);
+
     /// <summary>Output and gradient.</summary>
     /// <param name="x">The rows z, [n, d].</param>
     /// <param name="q">The code e of each row, [n, d].</param>
@@ -34,20 +38,18 @@ public static class RotateReference
         int n = Check.Rows(x, d);
         Check.SameLength(x, q);
         Check.SameLength(x, grad);
-        var output = new Bounded[x.Length];
         var gradX = new Bounded[x.Length];
         for (int i = 0; i < n; i++)
         {
             var row = new Range(i * d, (i + 1) * d);
-            Row(x[row], q[row], grad[row], output.AsSpan(row), gradX.AsSpan(row));
+            Row(x[row], q[row], grad[row], gradX.AsSpan(row));
         }
 
-        return (output, gradX);
+        return (Widen(q), gradX);
     }
 
     private static void Row(
-        ReadOnlySpan<float> x, ReadOnlySpan<float> code, ReadOnlySpan<float> grad, Span<Bounded> output,
-        Span<Bounded> gradX)
+        ReadOnlySpan<float> x, ReadOnlySpan<float> code, ReadOnlySpan<float> grad, Span<Bounded> gradX)
     {
         int d = x.Length;
         Bounded[] z = Widen(x);
@@ -57,69 +59,48 @@ public static class RotateReference
         Bounded normE = Bounded.Sqrt(Dot(e, e));
         if (normZ.Value == 0)
         {
-            e.CopyTo(output);
             g.CopyTo(gradX);
             return;
         }
 
-        Bounded scale = normE / normZ;
-        Bounded[] u = new Bounded[d];
-        Bounded[] q = new Bounded[d];
-        Bounded[] sum = new Bounded[d];
+        if (normE.Value == 0)
+        {
+            return; // all zeros
+        }
+
+        Bounded[] u = Unit(z, normZ);
+        Bounded[] q = Unit(e, normE);
+        var sum = new Bounded[d];
         for (int i = 0; i < d; i++)
         {
-            u[i] = z[i] / normZ;
-            q[i] = normE.Value == 0 ? 0 : e[i] / normE;
             sum[i] = u[i] + q[i];
         }
 
-        // Exact, but for the roundings of binary64.
-        bool isOpposite = Dot(sum, sum).Value < 1e-28;
-        Apply(z, output);
-        Apply(g, gradX);
+        Bounded square = Dot(sum, sum);
+        Bounded[] w = Unit(sum, Bounded.Sqrt(square));
+        bool isOpposite = square.Value < Opposite;
+
+        Bounded scale = normE / normZ;
+        Bounded twice = 2 * Dot(q, g);
+        Bounded along = 2 * Dot(sum, g);
+        Bounded alongW = 2 * Dot(w, g);
+        Bounded cosine = 1 + Dot(u, q);
+        bool mayOverflow = double.IsPositiveInfinity((along / Math.Max(square.Value - square.Bound, Least)).Bound);
+        // Whatever w is, 2 (w.g) w is not longer than 2 |g|, and two of them are not farther apart than twice that.
+        double most = 4.01 * Math.Sqrt(Dot(g, g).Value);
         for (int i = 0; i < d; i++)
         {
-            output[i] = output[i] with { Value = e[i].Value };
-        }
-
-        void Apply(Bounded[] v, Span<Bounded> into)
-        {
-            Bounded twice = 2 * Dot(q, v);
-            // For v = z, u.z is |z| and the rotation takes it to q: the roles of u and q are those of the transpose.
-            bool isForward = ReferenceEquals(v, z);
-            if (isForward)
-            {
-                twice = 2 * Dot(u, v);
-            }
-
-            Bounded along = Dot(sum, v);
-            Bounded square = Dot(sum, sum);
-            Bounded cosine = 1 + Dot(u, q);
-            double size = Math.Sqrt(Dot(v, v).Value);
-            double products = 0;
-            for (int i = 0; i < d; i++)
-            {
-                products += (Math.Abs(sum[i].Value) + sum[i].Bound) * Math.Abs(v[i].Value);
-            }
-
-            double least = Math.Clamp(square.Value - square.Bound, Math.ScaleB(1, -36), 1);
-            bool mayOverflow = 4 * products / least > float.MaxValue;
-            // Whatever w is, 2 (w.g) w is not longer than 2 |g|, and two of them are not farther apart than twice
-            // that; w.z = |z| |u + q| / 2 is small just where w is lost.
-            double most = isForward ? size * ((1.01 * Math.Sqrt(square.Value)) + Bounded.Gamma(d + 8)) : 4.01 * size;
-            for (int i = 0; i < d; i++)
-            {
-                Bounded rest = v[i] + (twice * (isForward ? q[i] : u[i]));
-                Bounded first = isOpposite ? Lost : 2 * (along * sum[i] / square);
-                Bounded second = cosine.Value <= cosine.Bound ? Lost : along / cosine * sum[i];
-                // By the unit vector w the roundings are those of the square and its root; one more for each.
-                Bounded turn = Bounded.Either(first, second);
-                turn = turn with { Bound = turn.Bound + (Bounded.Gamma(d + 8) * 2 * size) };
-                double bound = mayOverflow ? double.PositiveInfinity : Math.Min(turn.Bound, most);
-                into[i] = scale * (rest - (turn with { Bound = bound }));
-            }
+            Bounded turn = isOpposite ? Lost : along / square * sum[i];
+            turn = Bounded.Either(turn, along / (2 * cosine) * sum[i]);
+            turn = Bounded.Either(turn, alongW * w[i]);
+            double bound = mayOverflow ? double.PositiveInfinity : Math.Min(turn.Bound, most);
+            gradX[i] = scale * (g[i] + (twice * u[i]) - (turn with { Bound = bound }));
         }
     }
+
+    /// <summary>A vector over its length, by division or by the reciprocal.</summary>
+    private static Bounded[] Unit(Bounded[] values, Bounded length) =>
+        Array.ConvertAll(values, v => Bounded.Either(v / length, v * (1 / length)));
 
     private static Bounded Lost => new(0, double.PositiveInfinity);
 

@@ -52,6 +52,21 @@ public sealed class SoftmaxCrossEntropyProperties
         Assert.True(float.IsNaN(result.Mean));
     }
 
+    /// <summary>Shifted by the logits of the next row nothing would be left of a row.</summary>
+    [Theory]
+    [MemberData(nameof(LinearPlaces.Groups), MemberType = typeof(LinearPlaces))]
+    public void The_next_row_does_not_count(LinearPlace place)
+    {
+        Accelerator accelerator = LinearDevice.Accelerator(place);
+        var softmax = new SoftmaxCrossEntropy(accelerator, launch: place != LinearPlace.Own);
+        foreach (int classes in new[] { 1, 5, 32, 33, 70, 129 })
+        {
+            float[] x = LinearDevice.Random(new Random(5), 2 * classes);
+            Array.Fill(x, 1e30f, classes, classes);
+            Check(accelerator, softmax, x, [classes - 1, 0], classes, $"{place} {classes}");
+        }
+    }
+
     [Theory]
     [MemberData(nameof(LinearPlaces.Groups), MemberType = typeof(LinearPlaces))]
     public void Losses_may_overflow(LinearPlace place)

@@ -341,6 +341,35 @@ public class OptimizerReferenceTests
     }
 
     [Fact]
+    public void The_step_of_adafactor_is_capped_and_its_denominator_has_a_floor()
+    {
+        // The average of equal squares is 1, and the second step at most 1 / sqrt(2) of the size.
+        double[][] run = new AdafactorReference(learningRate: 0.95).Run([3], [[1], [1]]);
+        Assert.Equal(0.15, run[0][0], 1e-12);
+        Assert.Equal(0.15 * (1 - Math.Sqrt(0.5)), run[1][0], 1e-12);
+
+        // A root of 2^-40 is less than 2^-23; the size is 0.001 and the step 0.01. Two roundings are those of the
+        // floor, two of the constants, and three of products and the quotient.
+        Bounded[] p = [0];
+        var vector = new AdafactorReference([1]);
+        vector.Step(1, p, [Math.ScaleB(1, -40)], vector.CreateState(1));
+        Assert.Equal(-1e-5 * Math.ScaleB(1, -17), p[0].Value, 1e-22);
+        Assert.Equal(7, p[0].Bound / -p[0].Value / Bounded.UnitRoundoff, 0.01);
+    }
+
+    [Fact]
+    public void Adafactor_takes_what_is_at_the_end_of_a_range_and_refuses_what_is_beyond()
+    {
+        Assert.Equal(["variance"], new AdafactorReference([5]).StateNames);
+        Assert.Equal(0, new AdafactorReference([0, 3]).StateLength(0, 0));
+        Assert.Equal([0.99], new AdafactorReference(beta2Decay: 0, d: 1).Run([1], [[7]])[0]);
+        Assert.Throws<ArgumentOutOfRangeException>("shape", () => new AdafactorReference([3, -1]));
+        Assert.Throws<ArgumentOutOfRangeException>("beta2Decay", () => new AdafactorReference(beta2Decay: 1e-9));
+        Assert.Throws<ArgumentOutOfRangeException>("d", () => new AdafactorReference(d: 0.999));
+        Assert.Throws<ArgumentException>("p", () => new AdafactorReference([2, 3]).Run(new double[5], [new double[5]]));
+    }
+
+    [Fact]
     public void Coefficients_out_of_range_are_refused_by_name()
     {
         Assert.Equal("beta1", Assert.Throws<ArgumentOutOfRangeException>(() => new AdamReference(beta1: 1)).ParamName);

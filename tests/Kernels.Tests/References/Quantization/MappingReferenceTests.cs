@@ -111,6 +111,10 @@ public sealed class MappingReferenceTests
         AssertClose(
             [-8 / 12.0, 0, 8 / 12.0, 8 / 25.0 / 12],
             Values(own.Gradient([0, 2 * MathF.Log(3), 0, 0], codebook, [1])), 1e-7);
+        own = new MappingReference((d, _) => d, isCentred: true, temperature: 2);
+        AssertClose(
+            Values(new MappingReference(MappingDecay.Distance, true, 2).Gradient(logits, codebook, [1])),
+            Values(own.Gradient(logits, codebook, [1])), 1e-15);
         // Equal codes take no part, and the next different one is adjacent; a mean gap of 1.
         AssertClose(
             [-1 / 8.0, 0, 0, 1 / 8.0],
@@ -137,6 +141,53 @@ public sealed class MappingReferenceTests
     }
 
     [Fact]
+    public void Bounds_of_probabilities_count_their_roundings()
+    {
+        const double U = Bounded.UnitRoundoff;
+        var mapping = new MappingReference(MappingDecay.Distance, false, 1);
+        // Each of two has 4.04, the sum 2 of them and 2 of its own, its half and the reciprocal 3.02, and the product.
+        Assert.All(mapping.Probabilities([7, 7], 2), p => Assert.Equal((4.04 / 2) + 3.02 + 0.5, p.Bound / U, 1e-4));
+        // A product of g = 2 and a probability of 5.54, and two roundings for another order.
+        Assert.Equal((2 * 5.54) + 1 + 2, mapping.Gradient([7, 7], [0, 1], [2])[1].Bound / U, 1e-3);
+        // A distance of 50 is rounded once, and with a temperature three times; 5.04 of the sum, and two more.
+        Bounded far = mapping.Probabilities([7, 7, 1, -49], 2)[3];
+        Assert.Equal((1.01 * 54) + 5.04 + 2, far.Bound / far.Value / U, 1e-3);
+        far = new MappingReference(MappingDecay.Distance, false, 2).Probabilities([1, -99], 2)[1];
+        Assert.Equal((1.01 * 154) + 5.04 + 2, far.Bound / far.Value / U, 1e-3);
+        // What is 0, or is flushed to it.
+        far = mapping.Probabilities([0, -1000], 2)[1];
+        Assert.Equal(0, far.Value);
+        Assert.Equal(1, far.Bound / 1.3e-38, 1e-5);
+        Assert.Equal(far, mapping.Probabilities([0, float.NegativeInfinity], 2)[1]);
+        Assert.Equal(1, Assert.Single(mapping.Probabilities([3], 1)));
+    }
+
+    /// <summary>In units of the least number: what an order of three or four factors may lose below it.</summary>
+    [Theory]
+    [InlineData(1, 1e-20f, 1e-20f, 1 + (2 * 2))]
+    [InlineData(1, 3, 1e-20f, 1 + (2 * 4 * 2))]
+    [InlineData(1, 1e-20f, 3, 3 + 1 + (2 * 4 * 2))]
+    [InlineData(0.5, 1e-20f, 1e-20f, 2 + 1 + (2 * 3))]
+    public void Bounds_of_a_product_count_what_underflows(double temperature, float grad, float code, double expected)
+    {
+        var mapping = new MappingReference(MappingDecay.Distance, false, temperature);
+        Bounded slope = mapping.Gradient([0, -1000], [0, code], [grad])[1];
+        Assert.Equal(0, slope.Value);
+        Assert.Equal(expected, slope.Bound / Bounded.LeastSubnormal, 1e-3);
+    }
+
+    [Fact]
+    public void What_underflows_may_meet_a_factor_that_is_all_roundings()
+    {
+        // The middle code less the mean is 0 within 16.08 roundoffs of a gap: 12.08 of two probabilities, 2 of the
+        // product, 2 of the sum. Once in the product, and four times for its other orders.
+        var mapping = new MappingReference(MappingDecay.Distance, true, 1);
+        Bounded slope = mapping.Gradient([0, -1000, 0], [-1e20f, 0, 1e20f], [1e-30f])[1];
+        Assert.Equal(0, slope.Value);
+        Assert.Equal(5 * 16.08, slope.Bound / Bounded.LeastSubnormal / Bounded.UnitRoundoff / 1e20, 1e-2);
+    }
+
+    [Fact]
     public void One_code_and_equal_codes_have_nothing_to_learn()
     {
         foreach (MappingDecay decay in s_proximal.Append(MappingDecay.Distance))
@@ -145,6 +196,7 @@ public sealed class MappingReferenceTests
             {
                 var mapping = new MappingReference(decay, isCentred, 1);
                 Assert.Equal([new Bounded(0, 0)], mapping.Gradient([3], [1.5f], [2]));
+                Assert.Equal([new Bounded(0, 0), 0], mapping.Gradient([3, 1], [1, 2], [0]));
                 Assert.All(mapping.Gradient([3, 1, 2], [1.5f, 1.5f, 1.5f], [2]), v => Assert.Equal(0, v.Value, 1e-15));
             }
         }
@@ -181,6 +233,7 @@ public sealed class MappingReferenceTests
             Assert.Equal(0.8, mapping.Harden(new float[K], K).Value[0].Value, 1e-15);
             Assert.Equal(0, mapping.Harden([300, 0, 0, 0, 0], K).Value[0].Value, 1e-15);
             Assert.Equal(new Bounded(0, 0), mapping.Harden([7], 1).Value[0]);
+            Assert.Equal(new Bounded(0, 0), mapping.Harden([7], 1).GradLogits[0]);
         }
     }
 

@@ -63,7 +63,7 @@ public sealed class RotateReferenceTests
     }
 
     [Fact]
-    public void Binary32_in_both_forms_is_within_the_bounds()
+    public void Binary32_in_all_forms_is_within_the_bounds()
     {
         var random = new Random(2);
         for (int trial = 0; trial < 200; trial++)
@@ -92,18 +92,88 @@ public sealed class RotateReferenceTests
 
             float[] w = Array.ConvertAll(sum, v => v / length);
             float along = ((Dot32(z, g) / nz) + (Dot32(e, g) / ne)) / (1 + cosine);
+            float turn = 2 * Dot32(sum, g) / Dot32(sum, sum);
             for (int i = 0; i < d; i++)
             {
                 float byUnit = ne / nz * (g[i] - (2 * Dot32(w, g) * w[i]) + (2 * Dot32(q, g) * u[i]));
                 float byDots = ne / nz * (g[i] - (along * sum[i]) + (2 * Dot32(q, g) * u[i]));
+                float bySquare = ne / nz * (g[i] - (turn * sum[i]) + (2 * Dot32(q, g) * u[i]));
                 float forward = ne / nz * (z[i] - (2 * Dot32(w, z) * w[i]) + (2 * Dot32(u, z) * q[i]));
                 Assert.True(gradX[i].Admits(byUnit), $"{trial} {d} {gradX[i]} {byUnit}");
                 Assert.True(gradX[i].Admits(byDots), $"{trial} {d} {gradX[i]} {byDots}");
-                Assert.True(output[i].Admits(e[i]));
-                Assert.True(output[i].Admits(forward) || length < 0.1, $"{trial} {d} {output[i]} {forward}");
+                Assert.True(gradX[i].Admits(bySquare), $"{trial} {d} {gradX[i]} {bySquare}");
+                Assert.Equal(new Bounded(e[i], 0), output[i]);
+                Assert.True(Math.Abs(forward - e[i]) < 2e-5 || length < 0.1, $"{trial} {d} {output[i]} {forward}");
                 Assert.True(trial % 4 == 0 || length < 0.1 || gradX[i].Bound < 2e-3, $"{gradX[i]} {length}");
             }
         }
+    }
+
+    [Fact]
+    public void Bounds_count_their_roundings()
+    {
+        // In units of the roundoff: 2 of a unit vector, 6 of u + q = 2, 28 of its square 4, 9.5 of w, 42 of
+        // 2 (w.g) w = 2, 15 of g + 2 (q.g) u = 3, 3 of the scale.
+        AssertBounds([1], [1], [1], [15 + 42 + 1 + 3 + 1]);
+        AssertBounds([3, 4], [8, 6], [1, 2], [258, 305.5]);
+        AssertBounds([3, 4], [-8, 6], [1, 2], [127.5, 334]);
+
+        // Two isometries are not farther apart than 4 |g|; 1 % for roundings.
+        Bounded opposite = RotateReference.Evaluate([1], [-2], [3], 1).GradX[0];
+        Assert.Equal(-6, opposite.Value, 1e-12);
+        Assert.Equal(2 * 4.01 * 3, opposite.Bound, 1e-4);
+
+        static void AssertBounds(float[] z, float[] e, float[] g, double[] expected)
+        {
+            Bounded[] gradX = RotateReference.Evaluate(z, e, g, z.Length).GradX;
+            for (int i = 0; i < z.Length; i++)
+            {
+                Assert.Equal(expected[i], gradX[i].Bound / Bounded.UnitRoundoff, 0.6);
+            }
+        }
+    }
+
+    [Fact]
+    public void Directions_are_opposite_up_to_the_roundings_of_binary64()
+    {
+        // The last row turns, by w = (0, 1); and of what is opposite but for roundings w is 0.
+        float least = MathF.ScaleB(1, -47);
+        Bounded[] dz = RotateReference.Evaluate(
+            [1, 0, 1, 0], [-1, MathF.BitDecrement(least), -1, least], [0, 1, 0, 1], 2).GradX;
+        Assert.Equal(1, dz[1].Value, 1e-12);
+        Assert.Equal(-1, dz[3].Value, 1e-12);
+        dz = RotateReference.Evaluate([1, 2, 3], [-3, -6, -9], [1, 0, 0], 3).GradX;
+        double[] expected = [3 * (1 - (2 / 14.0)), 3 * (-4 / 14.0), 3 * (-6 / 14.0)];
+        Assert.All(dz.Select((v, i) => (v.Value, i)), p => Assert.Equal(expected[p.i], p.Value, 1e-12));
+    }
+
+    [Fact]
+    public void Where_a_quotient_may_overflow_nothing_is_said()
+    {
+        // 2 (u + q).g = 4 g; 2^-19 g over 2^-36, where the square is 2^-40; and over 2^-28 as roundings may leave it.
+        AssertLimit([1], [1], [float.MaxValue / 4], 1e-5f);
+        AssertLimit([1, 0], [-1, MathF.ScaleB(1, -20)], [0, float.MaxValue * MathF.ScaleB(1, -17)], 1e-5f);
+        const float Off = 1f / (1 << 14);
+        AssertLimit([3, 4], [-3 + (4 * Off), -4 - (3 * Off)], [0.979f * float.MaxValue * Off / 1.6f, 0], 7e-3f);
+
+        static void AssertLimit(float[] z, float[] e, float[] limit, float slack)
+        {
+            float[] below = Array.ConvertAll(limit, g => g * (1 - slack));
+            Assert.All(RotateReference.Evaluate(z, e, below, z.Length).GradX, v => Assert.True(v.IsInDomain));
+            float[] above = Array.ConvertAll(limit, g => g * (1 + slack));
+            Assert.All(RotateReference.Evaluate(z, e, above, z.Length).GradX, v => Assert.True(v.Admits(float.NaN)));
+        }
+    }
+
+    [Fact]
+    public void A_gradient_that_is_NaN_stays_so_where_it_counts()
+    {
+        float[] grad = [1, float.NaN, 1, float.NaN, 1, float.NaN];
+        Bounded[] dz = RotateReference.Evaluate([3, 4, 0, 0, 3, 4], [4, 3, 4, 3, 0, 0], grad, 2).GradX;
+        Assert.All(dz[..2], v => Assert.True(v.Admits(float.NaN) && !v.Admits(1)));
+        Assert.Equal(1, dz[2]);
+        Assert.True(dz[3].Admits(float.NaN) && !dz[3].Admits(1));
+        Assert.Equal([new Bounded(0, 0), 0], dz[4..]);
     }
 
     [Fact]
