@@ -266,7 +266,7 @@ internal static class NearestCertify
         int d = 0;
         for (; d + Sixteen.Width <= t.Dimension; d += Sixteen.Width)
         {
-            sums.AddProducts(Sixteen.Decoded(rows, z + d), Sixteen.Decoded(codes, at + d));
+            sums += Sixteen.Decoded(rows, z + d).Times(Sixteen.Decoded(codes, at + d));
         }
 
         float sum = sums.Sum();
