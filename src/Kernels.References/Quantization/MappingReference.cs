@@ -262,8 +262,7 @@ public sealed class MappingReference
     {
         MappingDecay.Ratio => Bounded.Either(gap * gap / (d + gap), gap * (gap / (d + gap))),
         MappingDecay.Exponential => gap * Bounded.Exp(-Bounded.Either(d / gap, d * (1 / gap)), 4 * U),
-        // A product with 1 or 0.
-        MappingDecay.Adjacent => isAdjacent ? gap : gap.IsInDomain ? 0 : new Bounded(0, double.PositiveInfinity),
+        MappingDecay.Adjacent => gap * (isAdjacent ? 1 : 0),
         _ => d,
     };
 

@@ -149,6 +149,9 @@ public sealed class MappingReferenceTests
         Assert.All(mapping.Probabilities([7, 7], 2), p => Assert.Equal((4.04 / 2) + 3.02 + 0.5, p.Bound / U, 1e-4));
         // A product of g = 2 and a probability of 5.54, and two roundings for another order.
         Assert.Equal((2 * 5.54) + 1 + 2, mapping.Gradient([7, 7], [0, 1], [2])[1].Bound / U, 1e-3);
+        // And of exp(-1), which has 5, another product.
+        Bounded slope = new MappingReference(MappingDecay.Exponential, false, 1).Gradient([7, 7], [0, 1], [2])[1];
+        Assert.Equal((2 * 5.54) + 1 + 5 + 1 + 2, slope.Bound / slope.Value / U, 1e-3);
         // A distance of 50 is rounded once, and with a temperature three times; 5.04 of the sum, and two more.
         Bounded far = mapping.Probabilities([7, 7, 1, -49], 2)[3];
         Assert.Equal((1.01 * 54) + 5.04 + 2, far.Bound / far.Value / U, 1e-3);
