@@ -9,8 +9,9 @@ namespace Kernels.DeviceCode.Common;
 internal static class OpenClCpu
 {
     /// <summary>
-    /// a b + c, rounded once where the device has an instruction for it, else after the product too. ILGPU makes a statement
-    /// of each operation, which OpenCL compilers do not contract.
+    /// a b + c, rounded once: an instruction of every CPU that has SIMD for it, and far slower where there is none. ILGPU
+    /// makes a statement of each operation, and OpenCL compilers contract within one alone. On the CPU accelerator the
+    /// product is rounded too: bounds must hold for both.
     /// </summary>
     [External("fma")]
     internal static float MultiplyAdd(float a, float b, float c) => a * b + c;

@@ -138,7 +138,8 @@ public sealed class TransformReference
         var result = new Bounded[x.Length];
         for (int row = 0; row < rows; row++)
         {
-            (double squares, double magnitudes) = default((double, double));
+            double squares = 0;
+            double magnitudes = 0;
             bool isNaN = false;
             foreach (Bounded value in x.Slice(row * Length, Length))
             {

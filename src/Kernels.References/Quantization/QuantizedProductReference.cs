@@ -65,7 +65,8 @@ public static class QuantizedProductReference
         double sum = (double)bias + c0;
         double size = Math.Abs(bias) + Math.Abs((double)c0);
         int terms = (bias == 0 ? 0 : 1) + (c0 == 0 ? 0 : 1);
-        (double largest, double underflow) = default((double, double));
+        double largest = 0;
+        double underflow = 0;
         bool isFinite = true;
         Bounded? single = sum; // bias or C0 alone
         for (int j = 0; j < x.Length; j++)
