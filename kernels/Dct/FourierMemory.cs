@@ -19,8 +19,8 @@ internal interface IFourierMemory<T>
 
     void WritePart(int part, T value);
 
-    /// <summary>A butterfly of a line begins, of <see cref="TransformTables.Butterflies"/>.</summary>
-    void Begin(int butterfly);
+    /// <summary>A butterfly of so many points begins, behind others, of <see cref="TransformTables.StagePoints"/>.</summary>
+    void Begin(int done, int points);
 }
 
 /// <summary>One line of several in the memory of a group; the imaginary parts lie behind the real ones.</summary>
@@ -48,7 +48,7 @@ internal struct GroupMemory : IFourierMemory<Lane>
 
     public readonly void WritePart(int part, Lane value) => View[At(part)] = value.Value;
 
-    public readonly void Begin(int butterfly)
+    public readonly void Begin(int done, int points)
     {
     }
 
@@ -75,9 +75,9 @@ internal struct SixteenMemory : IFourierMemory<Sixteen>
 
     public readonly void WritePart(int part, Sixteen value) => View[First + part] = value;
 
-    public readonly void Begin(int butterfly)
+    public readonly void Begin(int done, int points)
     {
-        Ahead.Input.Ask(butterfly);
-        Ahead.Output.Ask(butterfly);
+        Ahead.Input.AskFor(done, points);
+        Ahead.Output.AskFor(done, points);
     }
 }

@@ -61,7 +61,7 @@ internal static class FourierStages
     {
         for (int j = first; j < butterflies; j += step)
         {
-            memory.Begin(done + j);
+            memory.Begin(done + 2 * j, 2);
             int k = j % span;
             int place = (j - k) * 2 + k;
             ComplexLane<T> x0 = memory.Read(place);
@@ -81,7 +81,7 @@ internal static class FourierStages
     {
         for (int j = first; j < butterflies; j += step)
         {
-            memory.Begin(done + j);
+            memory.Begin(done + 3 * j, 3);
             int k = j % span;
             int place = (j - k) * 3 + k;
             ComplexLane<T> x0 = memory.Read(place);
@@ -106,7 +106,7 @@ internal static class FourierStages
     {
         for (int j = first; j < butterflies; j += step)
         {
-            memory.Begin(done + j);
+            memory.Begin(done + 4 * j, 4);
             int k = j % span;
             int place = (j - k) * 4 + k;
             ComplexLane<T> x0 = memory.Read(place);
@@ -134,7 +134,7 @@ internal static class FourierStages
     {
         for (int j = first; j < butterflies; j += step)
         {
-            memory.Begin(done + j);
+            memory.Begin(done + 5 * j, 5);
             int k = j % span;
             int place = (j - k) * 5 + k;
             ComplexLane<T> x0 = memory.Read(place);
@@ -168,7 +168,7 @@ internal static class FourierStages
     {
         for (int j = first; j < butterflies; j += step)
         {
-            memory.Begin(done + j);
+            memory.Begin(done + 8 * j, 8);
             int k = j % span;
             int place = (j - k) * 8 + k;
             ComplexLane<T> x0 = memory.Read(place);
@@ -221,7 +221,7 @@ internal static class FourierStages
         int length = radix * span;
         for (int i = first; i < points; i += step)
         {
-            from.Begin(done + i);
+            from.Begin(done + i, 1);
             int output = i % length;
             int place = i - output + output % span;
             int power = 0;

@@ -13,7 +13,7 @@ internal static class HadamardStages
     {
         for (int j = first; j < butterflies; j += step)
         {
-            memory.Begin(done + j);
+            memory.Begin(done + 2 * j, 2);
             int k = j % span;
             int place = (j - k) * 2 + k;
             ComplexLane<T> x0 = memory.Read(place);
@@ -30,7 +30,7 @@ internal static class HadamardStages
     {
         for (int j = first; j < butterflies; j += step)
         {
-            memory.Begin(done + j);
+            memory.Begin(done + 4 * j, 4);
             int k = j % span;
             int place = (j - k) * 4 + k;
             ComplexLane<T> x0 = memory.Read(place);

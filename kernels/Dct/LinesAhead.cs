@@ -17,28 +17,38 @@ internal struct LinesAhead
     /// <summary>Lines.</summary>
     public int Count;
 
-    /// <summary>Lines at a time, no more than all; 0 to ask for none.</summary>
-    public int Each;
+    /// <summary>Lines for each point of a stage, in parts of <see cref="Unit"/>; 0 to ask for none.</summary>
+    public int Rate;
 
-    /// <summary>Lines that are asked for in so many times.</summary>
-    internal static LinesAhead In(ArrayView<float> view, long first, long stride, int count, int times) => new()
+    /// <summary>Parts of a line.</summary>
+    private const int Unit = 256;
+
+    /// <summary>Lines that are asked for while the stages go over so many points.</summary>
+    internal static LinesAhead In(ArrayView<float> view, long first, long stride, int count, int points) => new()
     {
         View = view,
         First = first,
         Stride = stride,
         Count = count,
-        Each = times > 0 ? (count + times - 1) / times : 0,
+        Rate = points > 0 ? (int)(((long)count * Unit + points - 1) / points) : 0,
     };
 
-    /// <summary>Asks for those of one time; where they are all there, for the last ones again.</summary>
-    internal readonly void Ask(int time)
+    /// <summary>Asks for all at once.</summary>
+    internal readonly void Ask() => Ask(0, Count);
+
+    /// <summary>Asks for those that belong to some points, behind others.</summary>
+    internal readonly void AskFor(int done, int points) =>
+        Ask(Until(done), Until(done + points));
+
+    private readonly void Ask(int line, int end)
     {
-        long at = First + Stride * IntrinsicMath.Min(time * Each, Count - Each);
-        for (int i = 0; i < Each; i++)
+        for (; line < end; line++)
         {
-            OpenClCpu.Prefetch(ref View[at + i * Stride]);
+            OpenClCpu.Prefetch(ref View[First + line * Stride]);
         }
     }
+
+    private readonly int Until(int points) => (int)IntrinsicMath.Min((long)points * Rate / Unit, (long)Count);
 }
 
 /// <summary>What is asked for while sixteen lines are computed.</summary>

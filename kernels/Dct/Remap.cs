@@ -5,11 +5,15 @@ using Kernels.DeviceCode.Reductions;
 
 namespace Kernels.DeviceCode.Dct;
 
-/// <summary>For each of the current columns, where it was among the previous ones; -1 where it was not.</summary>
+/// <summary>
+/// For each of the current columns, where it was among the previous ones; -1 where it was not. Or one item finds those that
+/// stay, one behind the other.
+/// </summary>
 /// <remarks>
 /// Source: Modoranu et al. 2025, arXiv:2505.17967: the state is rotated by Q_previous Q_current^T, whose rows and columns
 /// are those of an orthogonal matrix: a one where a column is in both choices, and nothing else.
-/// Shapes: previous, current, map [r]. Both ascend. Traffic: log2(r) reads an item.
+/// Shapes: previous, current [r], ascending; map [2 r + 1], of which r are written, or of s columns that stay where they
+/// were in [0, s), where they are in [r, r + s), and s in [2 r]. Traffic: log2(r) reads an item, or 2 r of one.
 /// </remarks>
 internal struct RemapSearch : IItemWork
 {
@@ -18,9 +22,43 @@ internal struct RemapSearch : IItemWork
     public ArrayView<int> Map;
     public int Rank;
 
+    /// <summary>1 for one item that finds what stays, for CPUs.</summary>
+    public int IsMerge;
+
     public readonly Quad Uniform() => default;
 
     public readonly void Item(long i, Quad uniform)
+    {
+        if (IsMerge != 0)
+        {
+            Merge();
+        }
+        else
+        {
+            Find(i);
+        }
+    }
+
+    private readonly void Merge()
+    {
+        int count = 0;
+        int old = 0;
+        int now = 0;
+        while (old < Rank && now < Rank)
+        {
+            int before = Previous[old];
+            int after = Current[now];
+            Map[count] = old;
+            Map[Rank + count] = now;
+            count += before == after ? 1 : 0;
+            old += before <= after ? 1 : 0;
+            now += before >= after ? 1 : 0;
+        }
+
+        Map[2 * Rank] = count;
+    }
+
+    private readonly void Find(long i)
     {
         int wanted = Current[i];
         int low = 0;
@@ -49,7 +87,10 @@ internal struct RemapWork : IItemWork
 {
     public ArrayView<float> From;
     public ArrayView<float> To;
+
+    /// <summary>Of <see cref="RemapSearch"/>; what stays, if an item has a row of [rows, r].</summary>
     public ArrayView<int> Map;
+
     public int Lines;
     public int Rank;
 
@@ -84,23 +125,37 @@ internal struct RemapWork : IItemWork
         }
 
         int width = IsLeft != 0 ? Lines : Rank;
-        if (IsByRows != 0)
+        if (IsByRows == 0)
         {
+            long row = GatherWork.Quotient(i, width);
+            int column = (int)(i - row * width);
+            To[i] = Moved(Map[IsLeft != 0 ? row : column], row, column, width);
+        }
+        else if (IsLeft != 0)
+        {
+            int from = Map[i];
             for (int column = 0; column < width; column++)
             {
-                To[i * width + column] = Moved(i, column, width);
+                To[i * width + column] = Moved(from, i, column, width);
             }
         }
         else
         {
-            long row = GatherWork.Quotient(i, width);
-            To[i] = Moved(row, (int)(i - row * width), width);
+            for (int column = 0; column < width; column++)
+            {
+                To[i * width + column] = 0f;
+            }
+
+            int count = Map[2 * Rank];
+            for (int k = 0; k < count; k++)
+            {
+                To[i * width + Map[Rank + k]] = From[i * width + Map[k]];
+            }
         }
     }
 
-    private readonly float Moved(long row, int column, int width)
+    private readonly float Moved(int from, long row, int column, int width)
     {
-        int from = Map[IsLeft != 0 ? row : column];
         float value = 0f;
         if (from >= 0)
         {

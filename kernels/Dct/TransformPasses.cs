@@ -61,8 +61,8 @@ internal struct TransformTables
     /// <summary>The radices of the other stages, four bits each, the first in the lowest.</summary>
     public ulong Radices;
 
-    /// <summary>Butterflies of a line in all stages, counting each number of a stage of a prime from 7 on.</summary>
-    public int Butterflies;
+    /// <summary>Points of a line in all stages together.</summary>
+    public int StagePoints;
 
     /// <summary>1 for stages without factors: Walsh-Hadamard.</summary>
     public int IsHadamard;
@@ -179,7 +179,7 @@ internal static class TransformPasses
         }
     }
 
-    /// <summary>One stage, behind others that had so many butterflies.</summary>
+    /// <summary>One stage, behind others that had so many points.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal static void Stage<T, TMemory, TTurn>(
         TMemory memory, TransformTables t, int radix, int at, int span, int first, int step, int done)
@@ -275,7 +275,7 @@ internal static class TransformPasses
 
                 at += 2 * (radix - 1) * span;
                 span *= radix;
-                done += t.Size / radix;
+                done += t.Size;
             }
         }
 

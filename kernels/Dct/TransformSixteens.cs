@@ -153,14 +153,14 @@ internal static class TransformSixteens
     }
 
     /// <summary>
-    /// What butterflies ask for: where their result goes, and the next lines. The first lines are asked for at once.
+    /// What is asked for while stages run: where their result goes, and the next lines. The first lines are asked for at once.
     /// </summary>
     private static SixteensAhead Ahead(TransformLines lines, TransformTables t, Place place, bool isColumns)
     {
         int inputs = lines.IsInputSparse != 0 ? lines.Rank : t.Length;
         if (place.IsFirstOfGroup)
         {
-            Of(lines.X, lines, place.Line, inputs, isColumns, 1).Ask(0);
+            Of(lines.X, lines, place.Line, inputs, isColumns, 0).Ask();
         }
 
         Place next = place;
@@ -168,23 +168,23 @@ internal static class TransformSixteens
         int outputs = lines.IsOutputSparse != 0 ? lines.Rank : t.Length;
         return new()
         {
-            Input = Of(lines.X, lines, next.Line, inputs, isColumns, next.IsInside(lines) ? t.Butterflies : 0),
+            Input = Of(lines.X, lines, next.Line, inputs, isColumns, next.IsInside(lines) ? t.StagePoints : 0),
             Output = lines.IsScored
-                ? LinesAhead.In(lines.Y, (long)(place.Line / Width) * outputs * Width, Width, outputs, t.Butterflies)
-                : Of(lines.Y, lines, place.Line, outputs, isColumns, t.Butterflies),
+                ? LinesAhead.In(lines.Y, (long)(place.Line / Width) * outputs * Width, Width, outputs, t.StagePoints)
+                : Of(lines.Y, lines, place.Line, outputs, isColumns, t.StagePoints),
         };
     }
 
     /// <summary>Numbers of sixteen rows, or of columns beside each other.</summary>
-    private static LinesAhead Of(ArrayView<float> view, TransformLines lines, int line, int numbers, bool isColumns, int times)
+    private static LinesAhead Of(ArrayView<float> view, TransformLines lines, int line, int numbers, bool isColumns, int points)
     {
         if (isColumns)
         {
-            return LinesAhead.In(view, line, lines.Lines, numbers, times);
+            return LinesAhead.In(view, line, lines.Lines, numbers, points);
         }
 
         int count = IntrinsicMath.Min(Width, lines.Lines - line) * numbers;
-        return LinesAhead.In(view, (long)line * numbers, Width, (count + Width - 1) / Width, times);
+        return LinesAhead.In(view, (long)line * numbers, Width, (count + Width - 1) / Width, points);
     }
 
     /// <summary>Zeros where the load puts nothing.</summary>

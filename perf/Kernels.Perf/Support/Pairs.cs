@@ -15,6 +15,8 @@ internal static class Pairs
 
     private const int DefaultRounds = 61;
 
+    private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(20);
+
     /// <summary>Prints a row for each choice of the class's parameters.</summary>
     /// <param name="arguments">The class, its two methods, and the number of rounds (61 unless told).</param>
     internal static void Run(ReadOnlySpan<string> arguments)
@@ -117,8 +119,13 @@ internal static class Pairs
         return () => result();
     }
 
+    /// <summary>
+    /// Milliseconds, begun on an idle machine: threads of a peer's OpenMP wait for their next work at full speed for
+    /// some milliseconds, on the cores that the other needs.
+    /// </summary>
     private static double Time(Action action)
     {
+        Thread.Sleep(Pause);
         long start = Stopwatch.GetTimestamp();
         action();
         return Stopwatch.GetElapsedTime(start).TotalMilliseconds;

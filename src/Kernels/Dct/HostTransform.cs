@@ -35,7 +35,7 @@ internal readonly unsafe struct HostFourierMemory(float* parts) : IFourierMemory
     public void WritePart(int part, HostLane value) => value.Value.Store(_parts + ((long)part * Vector<float>.Count));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void Begin(int butterfly)
+    public void Begin(int done, int points)
     {
     }
 }

@@ -37,10 +37,12 @@ internal sealed class SubspaceScratch(Accelerator accelerator) : IDisposable
             _floats = accelerator.Allocate1D<float>(floats);
         }
 
-        if ((_map?.Length ?? 0) < rank)
+        // What RemapSearch writes.
+        long map = (2L * rank) + 1;
+        if ((_map?.Length ?? 0) < map)
         {
             _map?.Dispose();
-            _map = accelerator.Allocate1D<int>(rank);
+            _map = accelerator.Allocate1D<int>(map);
         }
     }
 
@@ -201,13 +203,20 @@ internal sealed class Subspace
         });
 
     /// <summary>Finds where the current columns were among the previous ones.</summary>
-    /// <returns>[r], valid until the next search.</returns>
+    /// <returns>What <see cref="Remap"/> wants, valid until the next search.</returns>
     internal ArrayView<int> Search(AcceleratorStream stream, ArrayView<int> previous, ArrayView<int> current)
     {
-        ArrayView<int> map = _scratch.Map.SubView(0, Rank);
-        _search.Run(
-            stream, new RemapSearch { Previous = previous, Current = current, Map = map, Rank = Rank }, 0, Rank);
-        return map;
+        bool isMerge = IsByRows && !IsLeft;
+        var work = new RemapSearch
+        {
+            Previous = previous,
+            Current = current,
+            Map = _scratch.Map,
+            Rank = Rank,
+            IsMerge = isMerge ? 1 : 0,
+        };
+        _search.Run(stream, work, 0, isMerge ? 1 : Rank);
+        return work.Map;
     }
 
     /// <summary>Moves a state.</summary>

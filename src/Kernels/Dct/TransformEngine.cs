@@ -103,7 +103,7 @@ internal sealed class TransformEngine : IDisposable
             Primes = Copy(accelerator, plan.Primes, noIndex),
             PrimeCount = plan.Primes.Length,
             Radices = plan.Radices,
-            Butterflies = plan.Butterflies,
+            StagePoints = plan.StagePoints,
             IsHadamard = basis == Basis.Hadamard ? 1 : 0,
         };
         _room = plan.Size * (plan.Primes.Length > 0 || plan.IsConvolved ? 4 : 2);

@@ -16,9 +16,9 @@ internal sealed partial class TransformPlan
         _primes.Clear();
         while (twos > 0)
         {
-            // Eights; what they leave comes first, and instead of 2 and 8 come 4 and 4. Sums and differences: fours.
+            // Eights; what they leave comes first. Sums and differences: fours.
             int bits = Basis == Basis.Hadamard ? 2 - (twos % 2)
-                : twos % 3 == 0 ? 3 : twos % 3 == 1 && twos < 4 ? 1 : 2;
+                : twos % 3 == 0 ? 3 : twos % 3 == 1 ? 1 : 2;
             Add(1 << bits);
             twos -= bits;
         }
@@ -50,12 +50,12 @@ internal sealed partial class TransformPlan
         void Add(int radix) => Radices |= (ulong)radix << (4 * count++);
     }
 
-    private int CountButterflies()
+    private int CountStagePoints()
     {
         int count = _primes.Count * Points;
         for (ulong radices = Radices; radices != 0; radices >>= 4)
         {
-            count += Size / (int)(radices & 15);
+            count += Size;
         }
 
         return IsConvolved ? 2 * count : count;

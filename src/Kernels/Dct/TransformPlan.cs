@@ -48,7 +48,7 @@ internal sealed partial class TransformPlan
         }
 
         AddFactors();
-        Butterflies = CountButterflies();
+        StagePoints = CountStagePoints();
         _order = FindPlaces();
         _places = IsConvolved ? [.. Enumerable.Range(0, Points)] : _order;
         AddInputs();
@@ -96,8 +96,8 @@ internal sealed partial class TransformPlan
     /// <summary>The radices of the stages behind them, four bits each, the first in the lowest.</summary>
     internal ulong Radices { get; private set; }
 
-    /// <summary>Butterflies of a line, as the kernels count them.</summary>
-    internal int Butterflies { get; }
+    /// <summary>Points of a line in all stages together.</summary>
+    internal int StagePoints { get; }
 
     /// <summary>The part that each number goes to, then the part that each comes from.</summary>
     internal int[] Parts => _parts;
