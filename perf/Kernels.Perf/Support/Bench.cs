@@ -11,7 +11,7 @@ internal static class Bench
     {
         Session session = Session.Open(device);
         Console.WriteLine($"// device: {session.Device}, {Environment.ProcessorCount} processors");
-        foreach (string name in new[] { "MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_" })
+        foreach (string name in new[] { "MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_", "POCL_AFFINITY" })
         {
             Console.WriteLine($"// {name}={Environment.GetEnvironmentVariable(name) ?? "(default)"}");
         }

@@ -120,12 +120,13 @@ internal static class Pairs
     }
 
     /// <summary>
-    /// Milliseconds, begun on an idle machine: threads of a peer's OpenMP wait for their next work at full speed for
-    /// some milliseconds, on the cores that the other needs.
+    /// Milliseconds of the second of two calls, behind a pause: threads of a peer's OpenMP wait for their next work at full
+    /// speed for some milliseconds, on the cores that the other needs, and what has slept needs a while to be fast again.
     /// </summary>
     private static double Time(Action action)
     {
         Thread.Sleep(Pause);
+        action();
         long start = Stopwatch.GetTimestamp();
         action();
         return Stopwatch.GetElapsedTime(start).TotalMilliseconds;
