@@ -1,15 +1,14 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Reflection;
 using System.Runtime.ExceptionServices;
 using Xunit.Abstractions;
-using Xunit.Sdk;
 
 namespace Kernels.Mutation;
 
 /// <summary>The process that judges: it runs among the tests, with an assembly that was exchanged.</summary>
 /// <remarks>
-/// Fuzzing and tests in one process without a test host: it ends with the first assertion that fails.
+/// Fuzzing and tests in one process without a test host. Of one mutant it ends with the first assertion that fails; of
+/// many behind a <see cref="Switch"/> it says what became of each.
 /// </remarks>
 internal static class Judge
 {
@@ -25,7 +24,29 @@ internal static class Judge
     /// <summary>What it returns where it takes longer than it may.</summary>
     internal const int TookTooLong = 10;
 
+    /// <summary>A file in its folder: the mutants behind the switch, a number each line; without it there is one.</summary>
+    internal const string List = "mutants.txt";
+
+    /// <summary>Begins a line that says of a mutant of many what <see cref="Said"/> reads.</summary>
+    private const string Mark = "@mutant ";
+
     private const string Separator = "--";
+
+    // Of many, each may take as much longer than the unchanged code as this.
+    private static readonly TimeSpan s_more = TimeSpan.FromSeconds(5);
+
+    private static double s_begin;
+    private static double s_longest;
+
+    private enum Event
+    {
+        /// <summary>It is judged now.</summary>
+        Begins,
+
+        Passes,
+
+        Fails,
+    }
 
     /// <summary>The command line that <see cref="Run"/> reads.</summary>
     internal static string[] Arguments(Judges judges, int cases, string device, TimeSpan longest) =>
@@ -34,26 +55,38 @@ internal static class Judge
         longest.TotalSeconds.ToString("R", CultureInfo.InvariantCulture), .. judges.Operations, Separator, .. judges.Tests,
     ];
 
-    /// <summary>Fuzzes operations and runs classes of tests, until something fails.</summary>
+    /// <summary>What a line says of a mutant of many: whether it passes, null while it is judged; or the line says nothing.</summary>
+    internal static (int Number, bool? Passes)? Said(string line) =>
+        line.StartsWith(Mark, StringComparison.Ordinal)
+        && line[Mark.Length..].Split(' ') is [string number, string what]
+            ? (int.Parse(number, CultureInfo.InvariantCulture), Enum.Parse<Event>(what) switch
+            {
+                Event.Begins => null,
+                Event.Passes => true,
+                _ => false,
+            })
+            : null;
+
+    /// <summary>Fuzzes operations and runs classes of tests.</summary>
     internal static int Run(string[] arguments)
     {
-        var longest = TimeSpan.FromSeconds(double.Parse(arguments[3], CultureInfo.InvariantCulture));
-        new Thread(() => Watch(longest)) { IsBackground = true }.Start();
+        s_longest = double.Parse(arguments[3], CultureInfo.InvariantCulture);
+        new Thread(Watch) { IsBackground = true }.Start();
         int end = Array.IndexOf(arguments, Separator);
-        foreach (string operation in arguments[4..end])
+        string[] operations = arguments[4..end];
+        using var tests = new TestClasses(arguments[(end + 1)..]);
+        bool Fuzz(string operation) => AppDomain.CurrentDomain.ExecuteAssemblyByName(
+            "Kernels.Tools",
+            [
+                "fuzz", operation, "--cases", arguments[1], "--seed", "1", "--shrink", "0", "--device", arguments[2],
+            ]) == 0;
+        if (File.Exists(List))
         {
-            int code = AppDomain.CurrentDomain.ExecuteAssemblyByName(
-                "Kernels.Tools",
-                [
-                    "fuzz", operation, "--cases", arguments[1], "--seed", "1", "--shrink", "0", "--device", arguments[2],
-                ]);
-            if (code != 0)
-            {
-                return Failed;
-            }
+            return RunMany([.. operations.Select(o => (Func<bool>)(() => Fuzz(o))),
+                .. tests.Cases.Select(test => (Func<bool>)(() => tests.Passes(test)))]);
         }
 
-        if (arguments[(end + 1)..] is { Length: > 0 } tests && RunTests(tests) != Passed)
+        if (!operations.All(Fuzz) || (arguments.Length > end + 1 && !RunTests(tests)))
         {
             return Failed;
         }
@@ -64,38 +97,81 @@ internal static class Judge
 
     // The time of the processor does not depend on what else it does. Threads that wait for each other for ever take none:
     // ten times as much by the clock ends them.
-    private static void Watch(TimeSpan longest)
+    private static void Watch()
     {
-        long begin = Stopwatch.GetTimestamp();
-        while (Environment.CpuUsage.TotalTime < longest && Stopwatch.GetElapsedTime(begin) < 10 * longest)
+        double begin = 0;
+        long clock = Stopwatch.GetTimestamp();
+        while (Environment.CpuUsage.TotalTime.TotalSeconds - begin < s_longest
+            && Stopwatch.GetElapsedTime(clock).TotalSeconds < 10 * s_longest)
         {
             Thread.Sleep(100);
+            double next = Volatile.Read(ref s_begin);
+            clock = next > begin ? Stopwatch.GetTimestamp() : clock;
+            begin = next;
         }
 
         Environment.Exit(TookTooLong);
     }
 
-    private static int RunTests(string[] classes)
+    /// <summary>All of them without a change, then each mutant until something fails that passes again without it.</summary>
+    /// <returns>Whether everything passes without a change, before and afterwards.</returns>
+    private static int RunMany(List<Func<bool>> checks)
     {
-        Assembly tests = Assembly.Load("Kernels.Tests");
-        using var framework = new XunitTestFramework(new NullMessageSink());
-        using ITestFrameworkDiscoverer discoverer = framework.GetDiscoverer(Reflector.Wrap(tests));
-        using ITestFrameworkExecutor executor = framework.GetExecutor(tests.GetName());
-        using var sink = new Sink();
-        foreach (string name in classes)
+        var times = new Dictionary<Func<bool>, TimeSpan>();
+        foreach (Func<bool> check in checks)
         {
-            Type type = tests.GetTypes().Single(each => string.Equals(each.Name, name, StringComparison.Ordinal));
-            sink.Wait(() => discoverer.Find(type.FullName, includeSourceInformation: false, sink, new Defaults()));
+            long begin = Stopwatch.GetTimestamp();
+            if (!check())
+            {
+                return Failed;
+            }
+
+            times[check] = Stopwatch.GetElapsedTime(begin);
         }
 
-        var order = new TestOrder(sink.Cases);
+        checks.Sort((a, b) => times[a].CompareTo(times[b]));
+        s_longest = s_more.TotalSeconds + (3 * times.Values.Sum(time => time.TotalSeconds));
+        foreach (int mutant in File.ReadLines(List).Select(line => int.Parse(line, CultureInfo.InvariantCulture)))
+        {
+            Say(mutant, Event.Begins);
+            Volatile.Write(ref s_begin, Environment.CpuUsage.TotalTime.TotalSeconds);
+            Switch.Set(mutant);
+            int failed = checks.FindIndex(check => !check());
+            Switch.Set(0);
+            if (failed >= 0 && !checks[failed]())
+            {
+                // The mutant has left something behind.
+                return Failed;
+            }
+
+            Say(mutant, failed < 0 ? Event.Passes : Event.Fails);
+            if (failed > 0)
+            {
+                // What found one finds others.
+                checks.Insert(0, checks[failed]);
+                checks.RemoveAt(failed + 1);
+            }
+        }
+
+        return Passed;
+    }
+
+    private static void Say(int mutant, Event what)
+    {
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{Mark}{mutant} {what}"));
+        Console.Out.Flush();
+    }
+
+    private static bool RunTests(TestClasses tests)
+    {
+        var order = new TestOrder(tests.Cases);
         foreach (ITestCase test in order.Cases)
         {
             // The first assertion ends it: what was drawn at random is not made small first.
             AppDomain.CurrentDomain.FirstChanceException += FailOfAssertion;
-            sink.Wait(() => executor.RunTests([test], sink, new Defaults()));
+            bool passes = tests.Passes(test);
             AppDomain.CurrentDomain.FirstChanceException -= FailOfAssertion;
-            if (sink.HasFailed)
+            if (!passes)
             {
                 Fail();
             }
@@ -118,54 +194,6 @@ internal static class Judge
         }
 
         order.AllPassed();
-        return order.Cases.Count == 0 ? Failed : Passed;
-    }
-
-    /// <summary>Collects tests, and what became of them.</summary>
-    private sealed class Sink : IMessageSink, IDisposable
-    {
-        private readonly ManualResetEvent _done = new(initialState: false);
-
-        internal List<ITestCase> Cases { get; } = [];
-
-        internal bool HasFailed { get; private set; }
-
-        public bool OnMessage(IMessageSinkMessage message)
-        {
-            switch (message)
-            {
-                case ITestCaseDiscoveryMessage found:
-                    Cases.Add(found.TestCase);
-                    break;
-                case ITestFailed or IErrorMessage or ITestCleanupFailure or ITestClassCleanupFailure:
-                    HasFailed = true;
-                    break;
-                case IDiscoveryCompleteMessage or ITestAssemblyFinished:
-                    _done.Set();
-                    break;
-            }
-
-            return true;
-        }
-
-        /// <summary>Does something that ends later.</summary>
-        internal void Wait(Action begin)
-        {
-            _done.Reset();
-            begin();
-            _done.WaitOne();
-        }
-
-        public void Dispose() => _done.Dispose();
-    }
-
-    /// <summary>Nothing but the defaults.</summary>
-    private sealed class Defaults : ITestFrameworkDiscoveryOptions, ITestFrameworkExecutionOptions
-    {
-        public TValue GetValue<TValue>(string name) => default!;
-
-        public void SetValue<TValue>(string name, TValue value)
-        {
-        }
+        return order.Cases.Count > 0;
     }
 }

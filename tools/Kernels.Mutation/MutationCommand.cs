@@ -115,9 +115,9 @@ internal static class MutationCommand
         var projects = new Dictionary<string, Lazy<ProjectCode>>(StringComparer.Ordinal)
         {
             [MutatedFiles.Kernels] = new(
-                () => new ProjectCode(root, MutatedFiles.Kernels, "Kernels.DeviceCode", build, tests)),
+                () => new ProjectCode(root, MutatedFiles.Kernels, "Kernels.DeviceCode", build, tests, isHost: false)),
             [MutatedFiles.References] = new(
-                () => new ProjectCode(root, MutatedFiles.References, "Kernels.References", build, tests)),
+                () => new ProjectCode(root, MutatedFiles.References, "Kernels.References", build, tests, isHost: true)),
         };
         var sandboxes = new List<Sandbox>();
         var reports = new List<(string File, FileReport Report)>();

@@ -43,7 +43,14 @@ internal sealed class MutationRun(
         report.Unreached.AddRange(members.Where(IsUnreached).Order(StringComparer.Ordinal));
 
         Mutant[] reached = [.. mutants.Where(mutant => !IsUnreached(mutant.Member))];
-        Dictionary<Mutant, Verdict> verdicts = Try(reached, mutant => [mutant.Change]);
+        // What many behind a switch pass may depend on what was computed before it was set: it is judged by itself as well.
+        Dictionary<Mutant, Verdict> verdicts = code.IsHost ? TryTogether(reached) : [];
+        foreach ((Mutant mutant, Verdict verdict) in
+            Try(reached.Where(mutant => !verdicts.ContainsKey(mutant)), mutant => [mutant.Change]))
+        {
+            verdicts[mutant] = verdict;
+        }
+
         foreach (Mutant mutant in reached.Where(verdicts.ContainsKey))
         {
             if (verdicts[mutant] is not Verdict.Passes)
@@ -76,6 +83,31 @@ internal sealed class MutationRun(
         return report;
 
         bool IsUnreached(string member) => without.TryGetValue(member, out Verdict verdict) && verdict is Verdict.Passes;
+
+        // What all of some mutants in one assembly do not survive.
+        Dictionary<Mutant, Verdict> TryTogether(Mutant[] all)
+        {
+            var found = new ConcurrentDictionary<Mutant, Verdict>();
+            var together = new Switch(text, all);
+            if (code.Compile(file, together) is { } assembly)
+            {
+                int[] numbers = [.. together.Live];
+                Parallel.For(0, sandboxes.Count, job =>
+                {
+                    var own = numbers.Where((_, i) => i % sandboxes.Count == job);
+                    foreach ((int number, Verdict verdict) in
+                        sandboxes[job].Try(code.Assembly, assembly, own, judges, s_longest, stop))
+                    {
+                        if (verdict is not Verdict.Passes)
+                        {
+                            found[all[number - 1]] = verdict;
+                        }
+                    }
+                });
+            }
+
+            return new Dictionary<Mutant, Verdict>(found);
+        }
 
         // What becomes of some changes; those that do not compile are left out.
         Dictionary<T, Verdict> Try<T>(IEnumerable<T> all, Func<T, TextChange[]> changes)

@@ -1,5 +1,6 @@
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.CSharp;
+using Microsoft.CodeAnalysis.Emit;
 using Microsoft.CodeAnalysis.Text;
 
 namespace Kernels.Mutation;
@@ -16,9 +17,11 @@ internal sealed class ProjectCode
     /// <param name="assembly">The project's assembly.</param>
     /// <param name="build">The part of an output's path that says how it was built.</param>
     /// <param name="libraries">The folder with the libraries that it uses.</param>
-    internal ProjectCode(string root, string folder, string assembly, string build, string libraries)
+    /// <param name="isHost">Whether .NET alone runs it.</param>
+    internal ProjectCode(string root, string folder, string assembly, string build, string libraries, bool isHost)
     {
         Assembly = assembly;
+        IsHost = isHost;
         foreach (string path in Directory.EnumerateFiles(Path.Combine(root, folder), "*.cs", SearchOption.AllDirectories))
         {
             string name = Path.GetRelativePath(root, path).Replace('\\', '/');
@@ -58,6 +61,9 @@ internal sealed class ProjectCode
     /// <summary>The name of its assembly.</summary>
     internal string Assembly { get; }
 
+    /// <summary>Whether .NET alone runs it, so that a <see cref="Switch"/> can be in it.</summary>
+    internal bool IsHost { get; }
+
     /// <summary>The language of the project.</summary>
     internal static CSharpParseOptions Language { get; } = new(LanguageVersion.CSharp14, DocumentationMode.None);
 
@@ -71,6 +77,35 @@ internal sealed class ProjectCode
         SyntaxTree changed = old.WithChangedText(old.GetText().WithChanges(changes));
         using var stream = new MemoryStream();
         return _compilation.ReplaceSyntaxTree(old, changed).Emit(stream).Success ? stream.ToArray() : null;
+    }
+
+    /// <summary>The assembly with many mutants of a file behind a switch; those that do not compile are dropped.</summary>
+    internal byte[]? Compile(string file, Switch mutants)
+    {
+        CSharpCompilation all = _compilation.AddSyntaxTrees(CSharpSyntaxTree.ParseText(Switch.Source, Language));
+        while (true)
+        {
+            (string text, IReadOnlyList<(TextSpan Span, int Number)> places) = mutants.Write();
+            SyntaxTree changed = CSharpSyntaxTree.ParseText(text, Language);
+            using var stream = new MemoryStream();
+            EmitResult result = all.ReplaceSyntaxTree(_trees[file], changed).Emit(stream);
+            if (result.Success)
+            {
+                return stream.ToArray();
+            }
+
+            int count = mutants.Live.Count;
+            foreach (Diagnostic error in result.Diagnostics.Where(d => d.Location.SourceTree == changed))
+            {
+                mutants.Live.ExceptWith(
+                    places.Where(place => place.Span.Contains(error.Location.SourceSpan.Start)).Select(place => place.Number));
+            }
+
+            if (mutants.Live.Count == count)
+            {
+                return null;
+            }
+        }
     }
 
     private static SyntaxTree Parse(string path) =>

@@ -54,6 +54,71 @@ internal sealed class Sandbox(int cases, string device) : IDisposable
         string name, byte[] assembly, Judges judges, TimeSpan longest, CancellationToken stop, out TimeSpan taken)
     {
         Put(name, assembly);
+        string? last = null;
+        int code = Run(judges, longest, line => last = line, stop);
+        taken = code == Judge.Passed
+            ? TimeSpan.FromSeconds(double.Parse(last!, CultureInfo.InvariantCulture))
+            : TimeSpan.Zero;
+        return code switch
+        {
+            Judge.Passed => Verdict.Passes,
+            Judge.TookTooLong => Verdict.TakesTooLong,
+            _ => Verdict.Fails,
+        };
+    }
+
+    /// <summary>What becomes of mutants that are all in one assembly behind a <see cref="Switch"/>.</summary>
+    /// <param name="name">The name of the assembly.</param>
+    /// <param name="assembly">The assembly.</param>
+    /// <param name="mutants">Their numbers.</param>
+    /// <param name="judges">The operations and tests.</param>
+    /// <param name="longest">The longest time of the processor without a change.</param>
+    /// <param name="stop">Ends it.</param>
+    /// <returns>By number; not those behind one that leaves something behind, nor any where something fails without a change.</returns>
+    internal Dictionary<int, Verdict> Try(
+        string name, byte[] assembly, IEnumerable<int> mutants, Judges judges, TimeSpan longest, CancellationToken stop)
+    {
+        Put(name, assembly);
+        var found = new Dictionary<int, Verdict>();
+        string list = Path.Combine(_folder, Judge.List);
+        var rest = new SortedSet<int>(mutants);
+        while (rest.Count > 0)
+        {
+            File.WriteAllLines(list, rest.Select(number => number.ToString(CultureInfo.InvariantCulture)));
+            int running = 0;
+            int code = Run(
+                judges, longest,
+                line =>
+                {
+                    if (Judge.Said(line) is { } said)
+                    {
+                        running = said.Number;
+                        if (said.Passes is { } passes)
+                        {
+                            running = 0;
+                            found[said.Number] = passes ? Verdict.Passes : Verdict.Fails;
+                        }
+                    }
+                },
+                stop);
+            if (code is Judge.Passed or Judge.Failed || running == 0)
+            {
+                break;
+            }
+
+            // It has ended the process, in time or before.
+            found[running] = code == Judge.TookTooLong ? Verdict.TakesTooLong : Verdict.Fails;
+            rest.ExceptWith(found.Keys);
+        }
+
+        File.Delete(list);
+        return found;
+    }
+
+    /// <summary>Runs a judge in the folder.</summary>
+    /// <returns>Its exit code.</returns>
+    private int Run(Judges judges, TimeSpan longest, Action<string> says, CancellationToken stop)
+    {
         var start = new ProcessStartInfo(
             s_host,
             [
@@ -70,22 +135,19 @@ internal sealed class Sandbox(int cases, string device) : IDisposable
         // It runs too short for counting what it does.
         start.Environment["DOTNET_TieredPGO"] = "0";
         using Process process = Process.Start(start)!;
-        string? last = null;
-        process.OutputDataReceived += (_, line) => last = line.Data ?? last;
+        process.OutputDataReceived += (_, line) =>
+        {
+            if (line.Data is { } text)
+            {
+                says(text);
+            }
+        };
         process.ErrorDataReceived += (_, _) => { };
         process.BeginOutputReadLine();
         process.BeginErrorReadLine();
         using CancellationTokenRegistration kill = stop.Register(() => process.Kill(entireProcessTree: true));
         process.WaitForExit();
         stop.ThrowIfCancellationRequested();
-        taken = process.ExitCode == Judge.Passed
-            ? TimeSpan.FromSeconds(double.Parse(last!, CultureInfo.InvariantCulture))
-            : TimeSpan.Zero;
-        return process.ExitCode switch
-        {
-            Judge.Passed => Verdict.Passes,
-            Judge.TookTooLong => Verdict.TakesTooLong,
-            _ => Verdict.Fails,
-        };
+        return process.ExitCode;
     }
 }

@@ -152,11 +152,9 @@ public sealed class DctAdamWReference
             meanSquare = RemapReference.Apply(meanSquare, state.Index, index);
         }
 
-        Span<Bounded> moments = [0, 0];
         for (int i = 0; i < low.Length; i++)
         {
-            moments[0] = mean[i];
-            moments[1] = meanSquare[i];
+            Bounded[] moments = [mean[i], meanSquare[i]];
             low[i] = _adam.Step(t, 0, low[i], moments);
             mean[i] = moments[0];
             meanSquare[i] = moments[1];

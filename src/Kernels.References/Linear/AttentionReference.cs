@@ -46,7 +46,7 @@ public static class AttentionReference
                     }
 
                     Bounded sum = Bounded.Sum(terms);
-                    mixed[(((row * heads) + head) * size) + d] = length * tokens > float.MaxValue
+                    mixed[(((row * heads) + head) * size) + d] = float.IsPositiveInfinity((float)(length * tokens))
                         ? sum with { Bound = double.PositiveInfinity }
                         : sum;
                 }
@@ -148,7 +148,8 @@ public static class AttentionReference
             }
 
             logits[j] = sum * scale;
-            errors[j] = (gamma * length * scale) + ((size + 1) * Bounded.LeastSubnormal);
+            // Products that underflow lose less than binary64 can add to 1.
+            errors[j] = gamma * length * scale;
         }
 
         double largest = double.NegativeInfinity;

@@ -137,7 +137,8 @@ public static class SoftmaxCodesReference
         for (int j = 0; j < k; j++)
         {
             (logits[j], double size) = Dot(z, codes.Slice(j * d, d));
-            relative[j] = (Bounded.Gamma(d) * size) + (d * Bounded.LeastSubnormal);
+            // Products that underflow lose less than binary64 can add to 1.
+            relative[j] = Bounded.Gamma(d) * size;
             largest = Math.Max(largest, logits[j]);
             least = Math.Min(least, logits[j]);
             most = Math.Max(most, relative[j]);
@@ -146,7 +147,8 @@ public static class SoftmaxCodesReference
         // Beyond 100 below the largest, nothing is left to rescale.
         double rescaling = (5 * U * rescalings) + (U * Math.Min(largest - least, 100 + most));
         double total = 0;
-        double error = k * Flushed;
+        // So do exponentials that are flushed to 0.
+        double error = 0;
         for (int j = 0; j < k; j++)
         {
             double x = logits[j] - largest;

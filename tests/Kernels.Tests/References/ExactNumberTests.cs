@@ -65,7 +65,7 @@ public class ExactNumberTests
             AssertWithin(3, Exact(a) + Exact(b), a + b);
             AssertWithin(3, Exact(a) - Exact(b), a - b);
             AssertWithin(5, (Exact(a) * Exact(b)) >> Shift, a * b);
-            AssertWithin(10, (Exact(a) << Shift) / Exact(b), a / b);
+            AssertWithin(15, (Exact(a) << Shift) / Exact(b), a / b);
             Assert.Equal(-Exact(a), Exact(-a));
         }
     }
@@ -80,6 +80,13 @@ public class ExactNumberTests
         Assert.Equal(1, new DoubleDouble(tie, 0).ToSingle());
         Assert.Equal(1, new DoubleDouble(tie, -least).ToSingle());
         Assert.Equal(next, new DoubleDouble(tie, least).ToSingle());
+        Assert.Equal(next, new DoubleDouble(tie, double.Epsilon).ToSingle());
+        Assert.Equal(next, new DoubleDouble(odd, -double.Epsilon).ToSingle());
+        Assert.Equal(1, new DoubleDouble(Math.BitDecrement(tie), Math.ScaleB(1, -54)).ToSingle());
+        // Below a power of two the step is half as large.
+        float below = MathF.BitDecrement(1);
+        Assert.Equal(1, new DoubleDouble(1 - Math.ScaleB(1, -25), 0).ToSingle());
+        Assert.Equal(below, new DoubleDouble(1 - Math.ScaleB(1, -25), -least).ToSingle());
         Assert.Equal(MathF.BitIncrement(next), new DoubleDouble(odd, 0).ToSingle());
         Assert.Equal(MathF.BitIncrement(next), new DoubleDouble(odd, least).ToSingle());
         Assert.Equal(next, new DoubleDouble(odd, -least).ToSingle());

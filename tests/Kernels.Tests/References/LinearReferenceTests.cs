@@ -147,12 +147,28 @@ public class LinearReferenceTests
             [.. Enumerable.Range(1, n).Select(i => scale * ((i * (37 + (10 * t)) % 101) - 50) / 64f)];
     }
 
+    /// <summary>Both weights are 1/2, so the slopes of the logits are half of g (v - 4).</summary>
+    [Theory]
+    [InlineData(new float[] { 0, 2, 3, 0, -1, 5 }, new float[] { 1, 2 }, new[] { -1.5, 0, 1.5, -3, 0, 1.5 })]
+    [InlineData(new float[] { 2, 0, 3, -1, 0, 5 }, new float[] { 1, 1 }, new[] { 0, -0.5, 1, 0, 0.5, 1 })]
+    public void Gradients_of_attention_are_exact_where_all_numbers_are(float[] qkv, float[] grad, double[] expected) =>
+        Assert.Equal(expected, AttentionReference.Backward(qkv, [4, 4], grad, 1, 1).Select(x => x.Value + 0));
+
+    /// <summary>Of a sum of 2, before and behind the quotient.</summary>
+    [Fact]
+    public void Exponentials_of_attention_may_be_flushed_to_0()
+    {
+        Bounded mixed = AttentionReference.Forward([10, 0, 0, 0, 0, 0, 0, -10, 1e30f], 1, 1)[0];
+        Assert.InRange(mixed.Bound, 1.2e-8 * 1.5 * 0.999, 1.2e-8 * 1.5 * 1.001);
+    }
+
     [Fact]
     public void Attention_is_in_the_domain_as_long_as_its_terms_and_their_count_are()
     {
         float value = 0.49f * float.MaxValue;
         Assert.All(AttentionReference.Forward([0, 0, value, 0, 0, value], 1, 1), v => Assert.True(v.IsInDomain));
-        value = 0.51f * float.MaxValue;
+        // What roundings may add counts.
+        value = (float)(0.5 * (1 - 5e-7) * float.MaxValue);
         Assert.All(AttentionReference.Forward([0, 0, value, 0, 0, value], 1, 1), v => Assert.False(v.IsInDomain));
     }
 

@@ -1,10 +1,14 @@
 using System.Diagnostics;
+using System.Reflection;
 using Kernels.Mutation;
 using Kernels.References.Fuzzing;
 using Kernels.Tests.Linear;
 using Kernels.Tests.References;
 using Kernels.Tests.Support;
+using Microsoft.CodeAnalysis;
+using Microsoft.CodeAnalysis.CSharp;
 using Microsoft.CodeAnalysis.Text;
+using Switch = Kernels.Mutation.Switch;
 
 namespace Kernels.Tests.Tools;
 
@@ -90,6 +94,97 @@ public class MutationTests
     [InlineData("kernels/A.cs Rule.Apply\n+ a\n- b\nreason\n")]
     public void What_is_no_list_of_equivalents_is_refused(string text) =>
         Assert.Throws<InvalidDataException>(() => KnownEquivalents.Parse(text));
+
+    [Fact]
+    public void A_switch_has_all_mutants_of_bodies_and_each_does_what_it_does_alone()
+    {
+        SourceText text = SourceText.From(
+            """
+            public class Rule
+            {
+                public static int Calls = 1;
+                private static int s_sum;
+                public static int Two => 1 + 1;
+                public int this[int i] => i - 2;
+                public static int Sum { get { return s_sum * 3; } }
+                public static int Product(int a, int b) => a * b;
+                public static void Add(int a) => s_sum += a;
+                public static void Reset(int a) { s_sum = a; }
+                public static int Least(int a, int b)
+                {
+                    if (a < b)
+                    {
+                        return a;
+                    }
+
+                    return b;
+                }
+            }
+            """);
+        IReadOnlyList<Mutant> mutants = MutantGenerator.Mutants(text);
+        var all = new Switch(text, mutants);
+        Type switched = Compiled(all.Write().Text, Switch.Source);
+        FieldInfo field = switched.Assembly.GetType("MutantSwitch")!.GetField("Mutant")!;
+
+        // What is outside of bodies is none of it.
+        Assert.Equal([1], Enumerable.Range(1, mutants.Count).Except(all.Live));
+        Assert.Equal("public static int Calls = 0;", mutants[0].New);
+        string unchanged = Did(Compiled(text.ToString()));
+        Assert.Equal("2 5 12 21 3 3", unchanged);
+        Assert.Equal(unchanged, Did(switched));
+        Assert.All(all.Live, number =>
+        {
+            field.SetValue(null, number);
+            Assert.Equal(Did(Compiled(text.WithChanges(mutants[number - 1].Change).ToString())), Did(switched));
+        });
+
+        // One that is dropped is gone.
+        all.Live.Remove(2);
+        Assert.DoesNotContain("case 2:", all.Write().Text, StringComparison.Ordinal);
+        Assert.Contains("case 3:", all.Write().Text, StringComparison.Ordinal);
+
+        static Type Compiled(params string[] sources)
+        {
+            using var stream = new MemoryStream();
+            Assert.True(CSharpCompilation.Create(
+                $"Mutants{Guid.NewGuid():N}", sources.Select(source => CSharpSyntaxTree.ParseText(source)),
+                [MetadataReference.CreateFromFile(typeof(object).Assembly.Location)],
+                new CSharpCompilationOptions(OutputKind.DynamicallyLinkedLibrary)).Emit(stream).Success);
+            return Assembly.Load(stream.ToArray()).GetType("Rule")!;
+        }
+
+        static string Did(Type rule)
+        {
+            object? Call(string name, params object[] arguments) => rule.GetMethod(name)!.Invoke(null, arguments);
+            rule.GetField("s_sum", BindingFlags.NonPublic | BindingFlags.Static)!.SetValue(null, 0);
+            Call("Reset", 3);
+            Call("Add", 4);
+            object? item = rule.GetProperty("Item")!.GetValue(Activator.CreateInstance(rule), [7]);
+            return string.Join(
+                ' ', Call("get_Two"), item, Call("Product", 3, 4), Call("get_Sum"), Call("Least", 3, 4), Call("Least", 3, 3));
+        }
+    }
+
+    [Fact]
+    public void A_judge_of_many_says_when_it_begins_and_what_becomes_of_each()
+    {
+        Assert.Equal((3, null), Judge.Said("@mutant 3 Begins"));
+        Assert.Equal((3, true), Judge.Said("@mutant 3 Passes"));
+        Assert.Equal((12, false), Judge.Said("@mutant 12 Fails"));
+        Assert.Null(Judge.Said("3 cases."));
+    }
+
+    [Fact]
+    public void The_mutants_of_a_reference_are_found()
+    {
+        using var output = new StringWriter();
+        using var error = new StringWriter();
+
+        int code = MutationCommand.Run(["DequantizeReference.cs"], output, error);
+
+        Assert.True(code == 0, $"{output} {error}");
+        Assert.Contains("6 of 6 killed, 0 survived.", output.ToString(), StringComparison.Ordinal);
+    }
 
     [Fact]
     public void Every_file_has_operations_that_can_be_fuzzed_and_tests_that_there_are()

@@ -298,6 +298,12 @@ public sealed class DctAdamWReferenceTests
         DctAdamWState state = optimizer.CreateState();
         Bounded[] p = new Bounded[12];
         Assert.Throws<ArgumentOutOfRangeException>(() => optimizer.Step(0, p, p, state, [0, 1]));
+        var fed = new DctAdamWReference(4, 3, 1, errorFeedback: true);
+        DctAdamWState untouched = fed.CreateState();
+        Bounded[] g = Exact(Sixtyfourths(4, 3, 1));
+        int[] chosen = fed.Choose(1, g, untouched);
+        Assert.Throws<ArgumentOutOfRangeException>(() => fed.Step(0, p, g, untouched, chosen));
+        Assert.All(untouched.Error, e => Assert.Equal(0, e.Value));
         Assert.Throws<ArgumentException>(() => optimizer.Step(1, p.AsSpan(1), p, state, [0, 1]));
         Assert.Throws<ArgumentException>(() => optimizer.Step(1, p, p.AsSpan(1), state, [0, 1]));
         Assert.Throws<ArgumentException>(() =>

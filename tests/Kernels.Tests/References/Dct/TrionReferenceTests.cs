@@ -64,6 +64,18 @@ public sealed class TrionReferenceTests
         AssertNear(wanted, basis.Apply(Values(m)));
     }
 
+    /// <summary>3 and 0 have the greater squares, 2 and 2 the greater magnitudes.</summary>
+    [Theory]
+    [InlineData(true, 0)]
+    [InlineData(false, 1)]
+    public void Scores_are_squares_or_magnitudes(bool squares, int chosen)
+    {
+        var optimizer = new TrionReference(2, 2, 1, squares: squares, side: ProjectionSide.Right);
+        Bounded[] g = Exact(new TransformReference(TransformKind.Dct3, 2).Apply([3.0, 2, 0, 2]));
+        Assert.Equal([chosen], optimizer.Choose(g, new Bounded[4]));
+        Assert.Equal([chosen], Assert.Single(optimizer.Choices(g, new Bounded[4], 2)!));
+    }
+
     [Theory]
     [InlineData(5, 4)]
     [InlineData(4, 5)]

@@ -257,6 +257,8 @@ public sealed class AssignReferenceTests
     [Fact]
     public void Shapes_that_do_not_fit_are_refused()
     {
+        Assert.Throws<ArgumentOutOfRangeException>("codes", () => new CodebookShape(2, 3, 0));
+        Assert.Throws<ArgumentOutOfRangeException>("length", () => new CodebookShape(2, 3, 4, 0));
         Assert.Throws<ArgumentException>("columns", () => new CodebookShape(2, 3, 4, 2));
         Assert.Throws<ArgumentException>("codebooks", () => new CodebookShape(2, 3, 4, 1, QuantizationScope.Tensor(7)));
         Assert.Throws<ArgumentException>(

@@ -164,6 +164,7 @@ public sealed class PackReferenceTests
         // A byte of 243 is no five digits of base 3, and 7 no code of five.
         Assert.Throws<ArgumentException>("packed", () => new PackReference(3, CodePacking.Radix).Unpack([243], 5));
         Assert.Throws<ArgumentException>("packed", () => new PackReference(5, CodePacking.Fields).Unpack([7], 1));
+        Assert.Throws<ArgumentException>("packed", () => new PackReference(5, CodePacking.Fields).Unpack([5], 1));
     }
 
     [Fact]
